@@ -1,0 +1,45 @@
+import type { Logger } from "@cortex/observability";
+import { Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
+import type { DB } from "./types.gen.ts";
+
+/** The query builder over the pool; every table is in the schema `cortex`. */
+export type Db = Kysely<DB>;
+
+export interface DatabaseOptions {
+  /** Direct or pooled connection; safe behind a transaction pooler (no session state, no named statements). */
+  url: string;
+  /** Connections at most. Budget them: Postgres' maximum divided by the processes. */
+  poolSize: number;
+  /** Shows up in pg_stat_activity. */
+  name: string;
+  log: Logger;
+}
+
+export interface Database {
+  db: Db;
+  /** For what needs a bare connection (advisory locks, health checks). */
+  pool: pg.Pool;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the pool. Without both error handlers a restart of Postgres ends the process: the pool reports errors of idle connections, a
+ * checked-out connection reports its own.
+ */
+export const openDatabase = (options: DatabaseOptions): Database => {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.poolSize,
+    application_name: options.name,
+    // A caller waits at most this long for a connection; below the API's own patience.
+    connectionTimeoutMillis: 3_000,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+  });
+  const lost = (error: Error) => options.log.warn({ err: error }, "lost a database connection");
+  pool.on("error", lost);
+  pool.on("connect", (client) => void client.on("error", lost));
+  const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) }).withSchema("cortex");
+  return { db, pool, close: () => db.destroy() };
+};

@@ -1,0 +1,84 @@
+import { sql } from "kysely";
+import type { Db } from "./client.ts";
+
+declare const inTransaction: unique symbol;
+
+/** A `Db` inside a transaction that says whom it acts for. Functions that must not run outside of one take this. */
+export type Tx = Db & { readonly [inTransaction]: true };
+
+/** Whom a transaction acts for. Row-level security reads it. */
+interface Scope {
+  userId: string | null;
+  accountId: string | null;
+}
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** The value goes into the text of a statement, so that `begin` and the settings are one round trip: only a uuid may. */
+const literal = (id: string | null): string => {
+  if (id === null) return "''";
+  if (!uuid.test(id)) throw new TypeError("not a uuid");
+  return `'${id}'`;
+};
+
+/** Serialization failure and deadlock: Postgres rolled back, the whole transaction may simply run again. */
+const retryable = new Set(["40001", "40P01"]);
+const maxTries = 4;
+
+const codeOf = (error: unknown): string | null =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
+
+/** Is this the violation of a unique constraint or index (of that name, if one is given)? */
+export const isUniqueViolation = (error: unknown, constraint?: string): boolean =>
+  codeOf(error) === "23505" &&
+  (constraint === undefined || (error instanceof Error && "constraint" in error && error.constraint === constraint));
+
+/** A statement that hangs must not hold a connection for ever; an API answer that takes longer is no answer. */
+const statementTimeoutMs = 10_000;
+const idleInTransactionTimeoutMs = 15_000;
+
+const transact = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Promise<Result>): Promise<Result> => {
+  const begin =
+    `begin; set local statement_timeout = ${statementTimeoutMs}; ` +
+    `set local idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs}; ` +
+    `select set_config('app.user_id', ${literal(scope.userId)}, true), set_config('app.account_id', ${literal(scope.accountId)}, true)`;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await db.connection().execute(async (connection) => {
+        await sql.raw(begin).execute(connection);
+        try {
+          const result = await work(connection as Tx);
+          await sql.raw("commit").execute(connection);
+          return result;
+        } catch (error) {
+          // A broken connection cannot roll back, and need not: the server does. The first error is the one that matters.
+          await sql.raw("rollback").execute(connection).catch(() => undefined);
+          throw error;
+        }
+      });
+    } catch (error) {
+      if (attempt >= maxTries || !retryable.has(codeOf(error) ?? "")) throw error;
+    }
+  }
+};
+
+/**
+ * Runs `work` in a transaction that acts for a user: it sees the accounts the user is a member of, or only `accountId` if the caller
+ * named one. Retried as a whole on serialization failures and deadlocks, so `work` must have no effect outside the database.
+ */
+export const asUser = <Result>(
+  db: Db,
+  scope: { userId: string; accountId: string | null },
+  work: (tx: Tx) => Promise<Result>,
+): Promise<Result> => transact(db, scope, work);
+
+/** The same for a worker that acts for the account of its run. */
+export const asAccount = <Result>(
+  db: Db,
+  scope: { accountId: string },
+  work: (tx: Tx) => Promise<Result>,
+): Promise<Result> => transact(db, { userId: null, accountId: scope.accountId }, work);
+
+/** The same for fleet-wide work that touches control rows only (admission, sweepers). */
+export const asFleet = <Result>(db: Db, work: (tx: Tx) => Promise<Result>): Promise<Result> =>
+  transact(db, { userId: null, accountId: null }, work);

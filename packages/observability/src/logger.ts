@@ -1,0 +1,29 @@
+import { type Logger as PinoLogger, pino } from "pino";
+
+/** Structured JSON lines on stdout. Pass ids and facts as fields, never inside the sentence. */
+export type Logger = PinoLogger;
+
+export interface LoggerOptions {
+  /** The process: `api`, `worker`, … */
+  name: string;
+  level: "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "silent";
+}
+
+/** Header and body fields that must never reach a log, wherever they stand (invariant I11). */
+const secretPaths = ["authorization", "password", "token", "apiKey", "api_key", "secret", "cookie"].flatMap((name) => [
+  name,
+  `*.${name}`,
+  `*.*.${name}`,
+]);
+
+/** The logger of a process: one per process, made in `main.ts`, handed down. */
+export const createLogger = (options: LoggerOptions): Logger =>
+  pino({
+    name: options.name,
+    level: options.level,
+    redact: { paths: secretPaths, censor: "[redacted]" },
+    timestamp: pino.stdTimeFunctions.isoTime,
+  });
+
+/** A logger that says nothing, for code under test. */
+export const silentLogger = (): Logger => pino({ level: "silent" });

@@ -1,0 +1,44 @@
+-- The schema of Cortex, and who may enter it.
+--
+-- Everything lives in `cortex`, which the data API does not expose (supabase/config.toml) and where `anon` and
+-- `authenticated` have no grant: a browser with a valid token reads and writes nothing around our API.
+-- The API connects as `cortex_api`, workers as `cortex_worker`. Neither owns anything, is superuser or bypasses row-level security.
+-- Their passwords are set by a set-up script from the environment; a migration holds no password, so the roles start without login.
+
+create schema if not exists cortex;
+revoke all on schema cortex from public, anon, authenticated;
+
+do $$
+declare
+  role_name text;
+begin
+  foreach role_name in array array['cortex_api', 'cortex_worker'] loop
+    if not exists (select from pg_catalog.pg_roles where rolname = role_name) then
+      execute format('create role %I nologin noinherit', role_name);
+    end if;
+  end loop;
+end
+$$;
+
+grant usage on schema cortex to cortex_api, cortex_worker;
+
+-- Whom a transaction acts for. The API sets both (the account only if the caller named one), a worker sets the account of its run.
+-- `set_config(…, true)` ends with the transaction, so nothing leaks through a connection pool.
+create function cortex.current_user_id() returns uuid
+  language sql stable set search_path = ''
+  as $$ select nullif(current_setting('app.user_id', true), '')::uuid $$;
+
+create function cortex.current_account_id() returns uuid
+  language sql stable set search_path = ''
+  as $$ select nullif(current_setting('app.account_id', true), '')::uuid $$;
+
+revoke execute on function cortex.current_user_id(), cortex.current_account_id() from public;
+grant execute on function cortex.current_user_id(), cortex.current_account_id() to cortex_api, cortex_worker;
+
+-- Installation-wide settings that SQL needs: one row.
+create table cortex.settings (
+  singleton boolean primary key default true check (singleton),
+  default_plan_id text not null
+);
+alter table cortex.settings enable row level security;
+-- Read only by functions that run as their owner: no grant, no policy.

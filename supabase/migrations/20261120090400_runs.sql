@@ -1,0 +1,177 @@
+-- Runs: one execution of an agent on a thread, from the start request to exactly one terminal status.
+-- Postgres decides, the queue delivers: every write of a worker is conditional on (status = 'running', attempt = its own).
+
+create table cortex.agent_runs (
+  id uuid primary key default gen_random_uuid(),
+  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  project_id uuid not null references cortex.projects (id) on delete cascade,
+  thread_id uuid not null references cortex.threads (id) on delete cascade,
+  agent_id uuid not null references cortex.agents (id) on delete cascade,
+  agent_version_id uuid not null references cortex.agent_versions (id) on delete cascade,
+  created_by uuid,
+  request_id text not null,
+  model text not null,
+  tools text[],
+  max_cost_usd numeric(20, 10) check (max_cost_usd >= 0),
+  metadata jsonb not null default '{}',
+  status text not null default 'queued'
+    check (status in ('queued', 'running', 'waiting', 'completed', 'failed', 'stopped')),
+
+  -- The fence: a write of a lower attempt changes nothing, anywhere.
+  attempt int not null default 0,
+  -- Attempts since the last committed step: the cap on poison runs counts these.
+  attempts_since_step int not null default 0,
+  -- How often the run was given to the queue; part of the job id, so that no job id is ever used twice.
+  delivery int not null default 0,
+  admitted_at timestamptz,
+  worker_id text,
+  claimed_at timestamptz,
+  lease_until timestamptz,
+  deadline_at timestamptz,
+
+  -- The live log: its generation, and its last cursor once it is closed.
+  log_epoch int not null default 1,
+  log_cursor text,
+
+  stop_requested_at timestamptz,
+  stop_requested_by uuid,
+  stop_receipt jsonb,
+  error jsonb,
+  usage jsonb not null default
+    '{"input_tokens":0,"cached_input_tokens":0,"cache_write_tokens":0,"output_tokens":0,"reasoning_tokens":0,"estimated":false}',
+  cost_usd numeric(20, 10) not null default 0,
+  reserved_usd numeric(20, 10) not null default 0,
+
+  created_at timestamptz not null default now(),
+  started_at timestamptz,
+  completed_at timestamptz,
+  -- Counted by the trigger below; anything but 1 on an ended run is a broken invariant.
+  terminal_writes int not null default 0
+);
+create unique index agent_runs_one_active_per_thread on cortex.agent_runs (thread_id)
+  where status in ('queued', 'running', 'waiting');
+create index agent_runs_by_account on cortex.agent_runs (account_id, created_at desc, id desc);
+create index agent_runs_by_thread on cortex.agent_runs (thread_id, created_at desc, id desc);
+create index agent_runs_active on cortex.agent_runs (account_id) where status in ('queued', 'running', 'waiting');
+create index agent_runs_holding_a_slot on cortex.agent_runs (account_id)
+  where status = 'running' or (status = 'queued' and admitted_at is not null);
+create index agent_runs_leased on cortex.agent_runs (lease_until) where status = 'running';
+create index agent_runs_unclosed_log on cortex.agent_runs (completed_at)
+  where log_cursor is null and status in ('completed', 'failed', 'stopped');
+
+create function cortex.guard_agent_run() returns trigger
+  language plpgsql set search_path = ''
+  as $$
+  begin
+    if old.status in ('completed', 'failed', 'stopped') and new.status is distinct from old.status then
+      raise exception 'run % has ended as % and stays so', old.id, old.status using errcode = 'integrity_constraint_violation';
+    end if;
+    if new.attempt < old.attempt or new.log_epoch < old.log_epoch or new.delivery < old.delivery then
+      raise exception 'attempt, epoch and delivery of run % never go back', old.id using errcode = 'integrity_constraint_violation';
+    end if;
+    if new.status in ('completed', 'failed', 'stopped') and old.status not in ('completed', 'failed', 'stopped') then
+      new.terminal_writes := old.terminal_writes + 1;
+      new.completed_at := coalesce(new.completed_at, clock_timestamp());
+    end if;
+    return new;
+  end $$;
+revoke execute on function cortex.guard_agent_run() from public;
+create trigger guard_agent_run before update on cortex.agent_runs
+  for each row execute function cortex.guard_agent_run();
+
+create table cortex.run_steps (
+  run_id uuid not null references cortex.agent_runs (id) on delete cascade,
+  step int not null check (step >= 0),
+  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  attempt int not null,
+  model text not null,
+  finish_reason text,
+  usage jsonb not null,
+  cost_usd numeric(20, 10) not null default 0,
+  duration_ms int not null default 0,
+  started_at timestamptz not null,
+  -- Null while tool calls of this step are under way.
+  ended_at timestamptz,
+  primary key (run_id, step)
+);
+
+create table cortex.tool_calls (
+  run_id uuid not null references cortex.agent_runs (id) on delete cascade,
+  call_id text not null,
+  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  step int not null,
+  position int not null,
+  name text not null,
+  arguments jsonb not null,
+  effect text not null check (effect in ('pure', 'idempotent', 'once')),
+  -- `started` is the claim, written before the tool acts.
+  state text not null check (state in ('started', 'done', 'failed', 'unknown')),
+  attempt int not null,
+  result text,
+  is_error boolean not null default false,
+  duration_ms int,
+  started_at timestamptz not null default now(),
+  ended_at timestamptz,
+  primary key (run_id, call_id)
+);
+
+-- The queue of truth: one row for each run that nobody has claimed yet.
+create table cortex.outbox (
+  run_id uuid primary key references cortex.agent_runs (id) on delete cascade,
+  account_id uuid not null,
+  created_at timestamptz not null default now(),
+  -- When the run was given a place in the fleet (and so, after the commit, to BullMQ).
+  admitted_at timestamptz
+);
+create index outbox_waiting on cortex.outbox (account_id, created_at) where admitted_at is null;
+create index outbox_admitted on cortex.outbox (admitted_at) where admitted_at is not null;
+
+-- The fleet, as far as admission needs to know it.
+create table cortex.workers (
+  id text primary key,
+  concurrency int not null check (concurrency > 0),
+  draining boolean not null default false,
+  started_at timestamptz not null default now(),
+  heartbeat_at timestamptz not null default now()
+);
+
+alter table cortex.agent_runs enable row level security;
+alter table cortex.run_steps enable row level security;
+alter table cortex.tool_calls enable row level security;
+alter table cortex.outbox enable row level security;
+alter table cortex.workers enable row level security;
+
+grant select, insert, update, delete on cortex.agent_runs to cortex_api;
+grant select on cortex.run_steps, cortex.tool_calls to cortex_api;
+grant insert, delete on cortex.outbox to cortex_api;
+grant select (run_id, account_id, created_at, admitted_at) on cortex.outbox to cortex_api;
+grant select, update on cortex.agent_runs to cortex_worker;
+grant select, insert, update on cortex.run_steps, cortex.tool_calls to cortex_worker;
+grant select, update, delete on cortex.outbox to cortex_worker;
+grant select, insert, update, delete on cortex.workers to cortex_worker;
+
+create policy api_reads on cortex.agent_runs for select to cortex_api using (account_id in (select cortex.readable_accounts()));
+create policy api_inserts on cortex.agent_runs for insert to cortex_api with check (account_id in (select cortex.writable_accounts()));
+create policy api_updates on cortex.agent_runs for update to cortex_api
+  using (account_id in (select cortex.writable_accounts())) with check (account_id in (select cortex.writable_accounts()));
+create policy api_deletes on cortex.agent_runs for delete to cortex_api using (account_id in (select cortex.writable_accounts()));
+create policy api_reads on cortex.run_steps for select to cortex_api using (account_id in (select cortex.readable_accounts()));
+create policy api_reads on cortex.tool_calls for select to cortex_api using (account_id in (select cortex.readable_accounts()));
+create policy api_reads on cortex.outbox for select to cortex_api using (account_id in (select cortex.readable_accounts()));
+create policy api_inserts on cortex.outbox for insert to cortex_api with check (account_id in (select cortex.writable_accounts()));
+create policy api_deletes on cortex.outbox for delete to cortex_api using (account_id in (select cortex.writable_accounts()));
+
+-- Claiming, leasing and sweeping are fleet-wide: a worker sees every run's control row, but the content of a run (messages, steps, tool
+-- calls, money) only under the account that its transaction names.
+create policy worker_reads on cortex.agent_runs for select to cortex_worker using (true);
+create policy worker_updates on cortex.agent_runs for update to cortex_worker using (true) with check (true);
+create policy worker_all on cortex.outbox for all to cortex_worker using (true) with check (true);
+create policy worker_all on cortex.workers for all to cortex_worker using (true) with check (true);
+create policy worker_reads on cortex.run_steps for select to cortex_worker using (account_id = cortex.current_account_id());
+create policy worker_inserts on cortex.run_steps for insert to cortex_worker with check (account_id = cortex.current_account_id());
+create policy worker_updates on cortex.run_steps for update to cortex_worker
+  using (account_id = cortex.current_account_id()) with check (account_id = cortex.current_account_id());
+create policy worker_reads on cortex.tool_calls for select to cortex_worker using (account_id = cortex.current_account_id());
+create policy worker_inserts on cortex.tool_calls for insert to cortex_worker with check (account_id = cortex.current_account_id());
+create policy worker_updates on cortex.tool_calls for update to cortex_worker
+  using (account_id = cortex.current_account_id()) with check (account_id = cortex.current_account_id());
