@@ -1,0 +1,5 @@
+export { StackError } from "./stack-error.ts";
+export { freePort } from "./ports.ts";
+export { startPostgres, DURABILITY, type PostgresOptions, type PostgresServer } from "./postgres/server.ts";
+export { obtainRedisProgram } from "./redis/obtain-program.ts";
+export { startRedis, REDIS_DURABILITY, type RedisOptions, type RedisServer } from "./redis/server.ts";
