@@ -1,4 +1,6 @@
 export { type Database, type DatabaseOptions, type Db, openDatabase } from "./client.ts";
 export { jsonb } from "./json.ts";
+export { hashMigrations, migrate, type Migration, MigrationError, readMigrations, seed } from "./migrate.ts";
+export { type RolePasswords, setRolePasswords } from "./role-passwords.ts";
 export { asAccount, asFleet, asUser, isUniqueViolation, type Tx } from "./transaction.ts";
 export type { DB } from "./types.gen.ts";

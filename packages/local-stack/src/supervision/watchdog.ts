@@ -1,0 +1,44 @@
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import type { WatchdogMessage } from "./watchdog-message.ts";
+
+export type Watchdog = {
+  /** From now on this process does not outlive us. */
+  watch(target: { pid: number; signal: NodeJS.Signals }): void;
+  /** Everything was stopped in order: the watchdog ends and does nothing more. */
+  close(): Promise<void>;
+};
+
+/**
+ * Starts a small process that waits for our end and then stops what we started. It learns of our end by the pipe
+ * between us, which the kernel closes however we die (kill -9 included). It stands in a session of its own, so that a
+ * signal to our process group does not reach it. Folders in `removeAtEnd` are removed after everything has stopped.
+ */
+export function startWatchdog(options: { removeAtEnd?: string[] } = {}): Watchdog {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "watchdog-process.ts")], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+    cwd: "/",
+    env: { PATH: "/usr/bin:/bin" },
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
+  child.unref();
+  const { stdin } = child;
+  stdin.on("error", () => {}); // the watchdog was killed: there is nobody to tell
+  if ("unref" in stdin && typeof stdin.unref === "function") stdin.unref();
+  const tell = (message: WatchdogMessage): void => {
+    stdin.write(`${JSON.stringify(message)}\n`);
+  };
+  for (const path of options.removeAtEnd ?? []) tell({ kind: "remove", path });
+  return {
+    watch: ({ pid, signal }) => tell({ kind: "watch", pid, signal }),
+    close: async () => {
+      tell({ kind: "done" });
+      stdin.end();
+      await ended;
+    },
+  };
+}
