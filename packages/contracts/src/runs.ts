@@ -69,7 +69,9 @@ export const StartRun = z
     agent_id: AgentId.optional(),
     model: z.string().min(1).max(200).optional(),
     prompt: z.string().min(1).max(maxMessageText).optional(),
-    budget: z.strictObject({ max_cost_usd: Usd }).optional(),
+    budget: z
+      .strictObject({ max_cost_usd: Usd.refine((amount) => !amount.startsWith("-"), "must not be negative") })
+      .optional(),
     tools: z.array(z.string().max(128)).max(100).optional(),
     metadata: Metadata.default({}),
   })

@@ -4,8 +4,8 @@ import { z } from "zod";
 export const Timestamp = z.iso.datetime({ offset: false });
 export type Timestamp = z.infer<typeof Timestamp>;
 
-/** An amount in USD as a decimal string: exact, never a float. */
-export const Usd = z.string().regex(/^-?\d{1,12}(\.\d{1,10})?$/);
+/** An amount in USD as a decimal string: exact, never a float. As wide as the `numeric(20, 10)` that keeps it. */
+export const Usd = z.string().regex(/^-?\d{1,10}(\.\d{1,10})?$/);
 export type Usd = z.infer<typeof Usd>;
 
 /** A JSON object as callers may attach it; kept small so that a row stays a row. */
