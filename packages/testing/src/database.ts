@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import pg from "pg";
 import { inject } from "vitest";
 import { urlOf, withClient } from "./template.ts";
 
@@ -9,6 +10,8 @@ export type TestDatabase = {
   apiUrl: string;
   /** as `cortex_worker` */
   workerUrl: string;
+  /** a small pool as the owner: what the factories take */
+  owner: pg.Pool;
   /** ends every connection and removes the database */
   drop(): Promise<void>;
 };
@@ -19,13 +22,17 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const database = `test_${randomBytes(8).toString("hex")}`;
   await withClient(postgresUrl, (client) => client.query(`create database ${database} template ${templateName}`));
   const as = (user: "cortex_api" | "cortex_worker"): string => urlOf(postgresUrl, { database, user, password: rolePasswords[user] });
+  const ownerUrl = urlOf(postgresUrl, { database });
+  const owner = new pg.Pool({ connectionString: ownerUrl, max: 4, application_name: "test-owner" });
+  owner.on("error", () => {}); // a test that restarts Postgres or drops the database cuts idle connections: meant so
   return {
-    ownerUrl: urlOf(postgresUrl, { database }),
+    ownerUrl,
+    owner,
     apiUrl: as("cortex_api"),
     workerUrl: as("cortex_worker"),
-    drop: () =>
-      withClient(postgresUrl, async (client) => {
-        await client.query(`drop database if exists ${database} with (force)`);
-      }),
+    drop: async () => {
+      await owner.end();
+      await withClient(postgresUrl, (client) => client.query(`drop database if exists ${database} with (force)`));
+    },
   };
 }

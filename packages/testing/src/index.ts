@@ -1,3 +1,18 @@
 export { createTestDatabase, type TestDatabase } from "./database.ts";
 export { eventually } from "./eventually.ts";
 export { createTestRedis, type OwnRedis, type TestRedis } from "./redis.ts";
+export {
+  aGrant,
+  aMember,
+  aMessage,
+  anAccount,
+  aProject,
+  aRun,
+  aThread,
+  aUser,
+  aWorker,
+  type TestProject,
+  type TestRun,
+  type TestThread,
+  type TestUser,
+} from "./factories.ts";

@@ -1,10 +1,12 @@
-import { join } from "node:path";
-import { type RolePasswords, hashMigrations, migrate, readMigrations, setRolePasswords } from "@cortex/db";
-import { ensureSupabaseBase, readSupabaseBase } from "@cortex/local-stack";
 import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { type RolePasswords, hashMigrations, migrate, readMigrations, seed, setRolePasswords } from "@cortex/db";
+import { ensureSupabaseBase, readSupabaseBase } from "@cortex/local-stack";
 import pg from "pg";
 
-const MIGRATIONS = join(import.meta.dirname, "../../../supabase/migrations");
+const SUPABASE = join(import.meta.dirname, "../../../supabase");
+const MIGRATIONS = join(SUPABASE, "migrations");
+const SEED = join(SUPABASE, "seed.sql");
 
 /** Opens one connection for the length of `work`. */
 export async function withClient<Result>(url: string, work: (client: pg.Client) => Promise<Result>): Promise<Result> {
@@ -27,8 +29,8 @@ export function urlOf(postgresUrl: string, target: { database: string; user?: st
 }
 
 /**
- * Builds the migrated database that tests clone (about 150 ms) and gives the two roles their passwords: roles belong to
- * the cluster, so once is enough. Its name carries a hash of what it was built from.
+ * Builds the migrated and seeded database that tests clone (about 150 ms): as in the local stack, nobody is billed unless a
+ * test puts an account on another plan. Gives the two roles their passwords: roles belong to the cluster, so once is enough. Its name carries a hash of what it was built from.
  */
 export async function buildTemplate(input: { postgresUrl: string; rolePasswords: RolePasswords }): Promise<string> {
   const base = createHash("sha256").update(JSON.stringify(await readSupabaseBase())).digest("hex");
@@ -37,6 +39,7 @@ export async function buildTemplate(input: { postgresUrl: string; rolePasswords:
   await withClient(urlOf(input.postgresUrl, { database: name }), async (client) => {
     await ensureSupabaseBase(client);
     await migrate(client, { folder: MIGRATIONS });
+    await seed(client, { file: SEED });
     await setRolePasswords(client, input.rolePasswords);
   });
   return name;
