@@ -1,7 +1,4 @@
-import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
-
-const globalSetup = "packages/testing/src/global-setup.ts";
 
 /**
  * One suite over real services: the global set-up starts one private Postgres and one private Redis, every test file
@@ -11,7 +8,7 @@ export default defineConfig({
   test: {
     include: ["packages/**/*.test.ts", "apps/**/*.test.ts", "bench/**/*.test.ts", "scripts/**/*.test.ts"],
     exclude: ["**/node_modules/**", "apps/web/**"],
-    globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
+    globalSetup: ["packages/testing/src/global-setup.ts"],
     testTimeout: 20_000,
     // Longer than a test: a hook may clone a database or start a server process while the other core is busy too.
     hookTimeout: 60_000,
