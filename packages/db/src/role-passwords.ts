@@ -1,6 +1,12 @@
 import { createHash, createHmac, pbkdf2, randomBytes } from "node:crypto";
 import { promisify } from "node:util";
-import type { Client } from "pg";
+
+/** What is needed of a `pg` client. */
+type Connection = {
+  escapeIdentifier(name: string): string;
+  escapeLiteral(text: string): string;
+  query(sql: string): Promise<unknown>;
+};
 
 /** The roles that the applications log in as; migrations create them without a password and without login. */
 export type RolePasswords = { cortex_api: string; cortex_worker: string };
@@ -12,7 +18,7 @@ const ITERATIONS = 4096;
  * The set-up step after the migrations: login and password for the two roles. Only a SCRAM verifier travels to the
  * server, so the password shows up in no statement log. `client` must be a role that may alter them.
  */
-export async function setRolePasswords(client: Client, passwords: RolePasswords): Promise<void> {
+export async function setRolePasswords(client: Connection, passwords: RolePasswords): Promise<void> {
   for (const role of ["cortex_api", "cortex_worker"] as const) {
     const verifier = await scramVerifier(passwords[role]);
     await client.query(`alter role ${client.escapeIdentifier(role)} login password ${client.escapeLiteral(verifier)}`);

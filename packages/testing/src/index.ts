@@ -1,5 +1,6 @@
 export { createTestDatabase, type TestDatabase } from "./database.ts";
 export { eventually } from "./eventually.ts";
+export { createTestFolder } from "./folder.ts";
 export { createTestRedis, type OwnRedis, type TestRedis } from "./redis.ts";
 export {
   aGrant,

@@ -50,7 +50,7 @@ function readIfThere(file: string): string | null {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    if (systemErrorCode(error) === "ENOENT") return null;
+    if (["ENOENT", "ENOTDIR"].includes(systemErrorCode(error) ?? "")) return null; // a wrong folder is said later
     throw error;
   }
 }

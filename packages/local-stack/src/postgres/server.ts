@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { assertPortFree } from "../ports.ts";
@@ -69,6 +69,10 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const as = chooseUser(options.dataDir);
   const { bin } = postgresBinaries(as);
   const dataDir = resolveDataDir(options.dataDir, as);
+  const state = inspectDataDir(dataDir);
+  if (state === "ready" && !existsSync(options.passwordFile)) {
+    throw new StackError("data_folder", `The password of the database in ${dataDir} is missing: restore ${options.passwordFile}, or remove the database's folder to start empty.`);
+  }
   const password = secretFile(options.passwordFile);
   mkdirSync(dirname(options.logFile), { recursive: true });
 
@@ -77,7 +81,7 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
     if (orphan.port === options.port) return handle({ ...orphan, password, dataDir, adopted: true });
     await stopServer(orphan.pid);
   }
-  if (inspectDataDir(dataDir) === "empty") {
+  if (state === "empty") {
     await createCluster({ initdb: join(bin, "initdb"), dataDir, as, password, env: serverEnv() });
   }
   assertOwned(dataDir, as);
