@@ -53,7 +53,9 @@ export async function migrate(client: Client, input: { folder: string }): Promis
   await client.query("select pg_advisory_lock($1)", [LOCK_KEY]);
   try {
     await ensureHistory(client);
-    const { rows } = await client.query<{ version: string }>("select version from supabase_migrations.schema_migrations");
+    const { rows } = await client.query<{ version: string }>(
+      "select version from supabase_migrations.schema_migrations",
+    );
     const done = new Set(rows.map((row) => row.version));
     const applied: string[] = [];
     for (const migration of migrations) {
@@ -76,7 +78,10 @@ export async function seed(client: Client, input: { file: string }): Promise<boo
   const path = `supabase/${basename(input.file)}`;
   const hash = createHash("sha256").update(sql).digest("hex");
   await ensureHistory(client);
-  const known = await client.query("select 1 from supabase_migrations.seed_files where path = $1 and hash = $2", [path, hash]);
+  const known = await client.query("select 1 from supabase_migrations.seed_files where path = $1 and hash = $2", [
+    path,
+    hash,
+  ]);
   if (known.rowCount !== 0) return false;
   await inTransaction(client, path, sql, () =>
     client.query(

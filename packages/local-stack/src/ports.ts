@@ -25,7 +25,10 @@ export async function assertPortFree(port: number, setting: string, what: string
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === "EACCES") {
-      throw new StackError("port_taken", `Port ${port} for ${what} needs more rights than this user has: set ${setting} to a port above 1023.`);
+      throw new StackError(
+        "port_taken",
+        `Port ${port} for ${what} needs more rights than this user has: set ${setting} to a port above 1023.`,
+      );
     }
     throw new StackError(
       "port_taken",

@@ -7,7 +7,10 @@ import { withClient } from "./template.ts";
 test("a test database is migrated, and its three logins are who they say", async () => {
   const database = await createTestDatabase();
   const who = (url: string) =>
-    withClient(url, async (client) => (await client.query("select current_user as name, to_regclass('cortex.agent_runs') as runs")).rows);
+    withClient(url, async (client) => {
+      const sql = "select current_user as name, to_regclass('cortex.agent_runs')::text as runs";
+      return (await client.query<{ name: string; runs: string | null }>(sql)).rows;
+    });
   expect(await who(database.ownerUrl)).toEqual([{ name: "postgres", runs: "cortex.agent_runs" }]);
   expect(await who(database.apiUrl)).toEqual([{ name: "cortex_api", runs: "cortex.agent_runs" }]);
   expect(await who(database.workerUrl)).toEqual([{ name: "cortex_worker", runs: "cortex.agent_runs" }]);

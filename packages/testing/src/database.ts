@@ -21,7 +21,8 @@ export async function createTestDatabase(): Promise<TestDatabase> {
   const { postgresUrl, templateName, rolePasswords } = inject("services");
   const database = `test_${randomBytes(8).toString("hex")}`;
   await withClient(postgresUrl, (client) => client.query(`create database ${database} template ${templateName}`));
-  const as = (user: "cortex_api" | "cortex_worker"): string => urlOf(postgresUrl, { database, user, password: rolePasswords[user] });
+  const as = (user: "cortex_api" | "cortex_worker"): string =>
+    urlOf(postgresUrl, { database, user, password: rolePasswords[user] });
   const ownerUrl = urlOf(postgresUrl, { database });
   const owner = new pg.Pool({ connectionString: ownerUrl, max: 4, application_name: "test-owner" });
   owner.on("error", () => {}); // a test that restarts Postgres or drops the database cuts idle connections: meant so

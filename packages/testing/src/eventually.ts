@@ -19,7 +19,8 @@ export async function eventually<Value>(
     } catch (error) {
       failure = error;
     }
-    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${describe(failure)}`, { cause: failure });
+    if (performance.now() > end)
+      throw new Error(`not within ${timeoutMs} ms: ${describe(failure)}`, { cause: failure });
     await delay(intervalMs);
   }
 }

@@ -17,7 +17,8 @@ test("messages of a thread are numbered from 0 without gaps", async () => {
 
 test("runs come in every status, with what belongs to it", async () => {
   const { accountId } = await aUser(database.owner);
-  for (const status of ["queued", "running", "waiting", "completed", "failed", "stopped"] as const) await aRun(database.owner, { accountId, status });
+  for (const status of ["queued", "running", "waiting", "completed", "failed", "stopped"] as const)
+    await aRun(database.owner, { accountId, status });
   await aRun(database.owner, { accountId, admitted: true });
   const { rows } = await database.owner.query(
     `select status, lease_until is not null as leased, completed_at is not null as ended, outbox.run_id is not null as outboxed,

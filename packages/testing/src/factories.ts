@@ -15,7 +15,11 @@ async function one<Row extends object>(owner: Pool, sql: string, values: unknown
   return row;
 }
 
-export type TestUser = { userId: string; email: string; /** the personal account that sign-up made */ accountId: string };
+export type TestUser = {
+  userId: string;
+  email: string;
+  /** the personal account that sign-up made */ accountId: string;
+};
 
 /** A confirmed user with a personal account (made by the database's trigger) and its default agent. */
 export async function aUser(owner: Pool, input: { email?: string; planId?: string } = {}): Promise<TestUser> {
@@ -26,8 +30,11 @@ export async function aUser(owner: Pool, input: { email?: string; planId?: strin
      values ($1, 'authenticated', 'authenticated', $2, now(), '{"provider":"email","providers":["email"]}', '{}', now(), now())`,
     [userId, email],
   );
-  const account = await one<{ id: string }>(owner, "select id from cortex.accounts where personal_user_id = $1", [userId]);
-  if (input.planId !== undefined) await owner.query("update cortex.accounts set plan_id = $2 where id = $1", [account.id, input.planId]);
+  const account = await one<{ id: string }>(owner, "select id from cortex.accounts where personal_user_id = $1", [
+    userId,
+  ]);
+  if (input.planId !== undefined)
+    await owner.query("update cortex.accounts set plan_id = $2 where id = $1", [account.id, input.planId]);
   return { userId, email, accountId: account.id };
 }
 
@@ -75,7 +82,8 @@ export async function aThread(
   owner: Pool,
   input: { accountId?: string; project?: TestProject; title?: string } = {},
 ): Promise<TestThread> {
-  const project = input.project ?? (await aProject(owner, input.accountId === undefined ? {} : { accountId: input.accountId }));
+  const project =
+    input.project ?? (await aProject(owner, input.accountId === undefined ? {} : { accountId: input.accountId }));
   const thread = await one<{ id: string }>(
     owner,
     "insert into cortex.threads (account_id, project_id, title) values ($1, $2, $3) returning id",
@@ -137,7 +145,8 @@ export async function aRun(
     createdBy?: string;
   } = {},
 ): Promise<TestRun> {
-  const thread = input.thread ?? (await aThread(owner, input.accountId === undefined ? {} : { accountId: input.accountId }));
+  const thread =
+    input.thread ?? (await aThread(owner, input.accountId === undefined ? {} : { accountId: input.accountId }));
   const status = input.status ?? "queued";
   const started = status !== "queued";
   const admitted = started || input.admitted === true;
@@ -170,17 +179,19 @@ export async function aRun(
     ],
   );
   if (status === "queued") {
-    await owner.query("insert into cortex.outbox (run_id, account_id, admitted_at) values ($1, $2, case when $3 then now() end)", [
-      run.id,
-      thread.accountId,
-      admitted,
-    ]);
+    await owner.query(
+      "insert into cortex.outbox (run_id, account_id, admitted_at) values ($1, $2, case when $3 then now() end)",
+      [run.id, thread.accountId, admitted],
+    );
   }
   return { ...thread, runId: run.id };
 }
 
 /** A worker of the fleet that was heard of just now: admission counts its slots. */
-export async function aWorker(owner: Pool, input: { id?: string; concurrency?: number } = {}): Promise<{ workerId: string }> {
+export async function aWorker(
+  owner: Pool,
+  input: { id?: string; concurrency?: number } = {},
+): Promise<{ workerId: string }> {
   const workerId = input.id ?? `worker-${randomUUID().slice(0, 8)}`;
   await owner.query("insert into cortex.workers (id, concurrency) values ($1, $2)", [workerId, input.concurrency ?? 4]);
   return { workerId };
@@ -188,9 +199,8 @@ export async function aWorker(owner: Pool, input: { id?: string; concurrency?: n
 
 /** Credits for an account, as a ledger entry. `usd` is a decimal string. */
 export async function aGrant(owner: Pool, input: { accountId: string; usd: string }): Promise<void> {
-  await owner.query("insert into cortex.ledger_entries (account_id, kind, amount_usd, idempotency_key) values ($1, 'grant', $2, $3)", [
-    input.accountId,
-    input.usd,
-    `test-grant-${randomUUID()}`,
-  ]);
+  await owner.query(
+    "insert into cortex.ledger_entries (account_id, kind, amount_usd, idempotency_key) values ($1, 'grant', $2, $3)",
+    [input.accountId, input.usd, `test-grant-${randomUUID()}`],
+  );
 }

@@ -1,6 +1,7 @@
 export { createTestDatabase, type TestDatabase } from "./database.ts";
 export { eventually } from "./eventually.ts";
 export { createTestFolder } from "./folder.ts";
+export { refusalOf } from "./refusal.ts";
 export { createTestRedis, type OwnRedis, type TestRedis } from "./redis.ts";
 export {
   aGrant,

@@ -52,7 +52,12 @@ async function logicalDatabase(): Promise<TestRedis> {
 async function ownServer(): Promise<OwnRedis> {
   const { folder, redisProgram } = inject("services");
   const home = join(folder, `redis-${randomBytes(6).toString("hex")}`);
-  const options = { dir: join(home, "data"), port: await freePort(), passwordFile: join(home, "secrets/redis"), logFile: join(home, "redis.log") };
+  const options = {
+    dir: join(home, "data"),
+    port: await freePort(),
+    passwordFile: join(home, "secrets/redis"),
+    logFile: join(home, "redis.log"),
+  };
   const launch = (): Promise<RedisServer> => startRedis(options, async () => redisProgram);
   let server = await launch();
   const stop = (): Promise<void> => server.stop();

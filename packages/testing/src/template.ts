@@ -33,8 +33,13 @@ export function urlOf(postgresUrl: string, target: { database: string; user?: st
  * test puts an account on another plan. Gives the two roles their passwords: roles belong to the cluster, so once is enough. Its name carries a hash of what it was built from.
  */
 export async function buildTemplate(input: { postgresUrl: string; rolePasswords: RolePasswords }): Promise<string> {
-  const base = createHash("sha256").update(JSON.stringify(await readSupabaseBase())).digest("hex");
-  const name = `cortex_template_${createHash("sha256").update(base + hashMigrations(await readMigrations(MIGRATIONS))).digest("hex").slice(0, 12)}`;
+  const base = createHash("sha256")
+    .update(JSON.stringify(await readSupabaseBase()))
+    .digest("hex");
+  const name = `cortex_template_${createHash("sha256")
+    .update(base + hashMigrations(await readMigrations(MIGRATIONS)))
+    .digest("hex")
+    .slice(0, 12)}`;
   await withClient(input.postgresUrl, (client) => client.query(`create database ${name}`));
   await withClient(urlOf(input.postgresUrl, { database: name }), async (client) => {
     await ensureSupabaseBase(client);

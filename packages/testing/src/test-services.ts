@@ -40,7 +40,7 @@ function suiteFolder(): string {
  * One private Postgres (with the migrated template database) and one private Redis, on free ports in a temporary
  * folder. A watchdog ends both and removes the folder, however this process ends.
  */
-export async function startTestServices(): Promise<{ services: TestServices; close(): Promise<void> }> {
+export async function startTestServices(): Promise<{ services: TestServices; close: () => Promise<void> }> {
   const folder = suiteFolder();
   const watchdog = startWatchdog({ removeAtEnd: [folder] });
   const stops: (() => Promise<void>)[] = [];
@@ -51,18 +51,32 @@ export async function startTestServices(): Promise<{ services: TestServices; clo
   };
   try {
     const program = obtainRedisProgram({
-      path: process.env["PATH"] ?? "",
+      environment: process.env,
       cacheDir: join(homedir(), ".cache", "cortex", "redis"),
-      say: (line) => console.log(line),
+      say: (line) => void process.stderr.write(`${line}\n`),
     });
     const [postgres, redis] = await Promise.all([
       startTestPostgres(folder, (pid) => watchdog.watch({ pid, signal: "SIGQUIT" })),
-      startTestRedis(folder, () => program, (pid) => watchdog.watch({ pid, signal: "SIGKILL" })),
+      startTestRedis(
+        folder,
+        () => program,
+        (pid) => watchdog.watch({ pid, signal: "SIGKILL" }),
+      ),
     ]);
     stops.push(postgres.stop, redis.stop);
-    const rolePasswords = { cortex_api: randomBytes(18).toString("hex"), cortex_worker: randomBytes(18).toString("hex") };
+    const rolePasswords = {
+      cortex_api: randomBytes(18).toString("hex"),
+      cortex_worker: randomBytes(18).toString("hex"),
+    };
     const templateName = await buildTemplate({ postgresUrl: postgres.url, rolePasswords });
-    const services = { postgresUrl: postgres.url, templateName, rolePasswords, redisUrl: redis.url, redisProgram: await program, folder };
+    const services = {
+      postgresUrl: postgres.url,
+      templateName,
+      rolePasswords,
+      redisUrl: redis.url,
+      redisProgram: await program,
+      folder,
+    };
     return { services, close };
   } catch (error) {
     await close();
@@ -82,7 +96,11 @@ async function startTestPostgres(folder: string, onSpawn: (pid: number) => void)
   });
 }
 
-async function startTestRedis(folder: string, program: Parameters<typeof startRedis>[1], onSpawn: (pid: number) => void) {
+async function startTestRedis(
+  folder: string,
+  program: Parameters<typeof startRedis>[1],
+  onSpawn: (pid: number) => void,
+) {
   return startRedis(
     {
       dir: join(folder, "redis"),

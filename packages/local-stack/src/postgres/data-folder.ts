@@ -1,5 +1,20 @@
 import { execFile } from "node:child_process";
-import { chmodSync, chownSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, readlinkSync, realpathSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { StackError, systemErrorCode } from "../stack-error.ts";
@@ -16,7 +31,10 @@ export function resolveDataDir(path: string, as: RunAs): string {
   const link = lstatSync(path, { throwIfNoEntry: false });
   if (link?.isSymbolicLink()) {
     if (statSync(path, { throwIfNoEntry: false }) === undefined) {
-      throw new StackError("data_folder", `${path} points to ${readlinkSync(path)}, which is gone: bring the data back, or remove ${path} to start empty.`);
+      throw new StackError(
+        "data_folder",
+        `${path} points to ${readlinkSync(path)}, which is gone: bring the data back, or remove ${path} to start empty.`,
+      );
     }
     return realpathSync(path);
   }
@@ -38,7 +56,11 @@ export function resolveDataDir(path: string, as: RunAs): string {
 
 function unwritable(folder: string, cause: unknown): StackError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new StackError("data_folder", `The data folder ${folder} cannot be written (${why}): give this user the right to, or set CORTEX_HOME to another folder.`, { cause });
+  return new StackError(
+    "data_folder",
+    `The data folder ${folder} cannot be written (${why}): give this user the right to, or set CORTEX_HOME to another folder.`,
+    { cause },
+  );
 }
 
 /** "empty" (or missing), "ready", or a sentence about what is wrong with what stands there. */
@@ -46,15 +68,24 @@ export function inspectDataDir(dataDir: string): "empty" | "ready" {
   const entries = listIfThere(dataDir);
   if (entries === null || entries.length === 0) return "empty";
   if (!entries.includes("PG_VERSION")) {
-    throw new StackError("data_folder", `${dataDir} holds files but no PostgreSQL data: move them away, or set CORTEX_HOME to another folder.`);
+    throw new StackError(
+      "data_folder",
+      `${dataDir} holds files but no PostgreSQL data: move them away, or set CORTEX_HOME to another folder.`,
+    );
   }
   const major = readFileSync(join(dataDir, "PG_VERSION"), "utf8").trim();
   if (major !== POSTGRES_MAJOR) {
-    throw new StackError("data_folder", `${dataDir} was written by PostgreSQL ${major === "" ? "(unknown)" : major}, this is ${POSTGRES_MAJOR}: move the folder away, or set CORTEX_HOME to another one.`);
+    throw new StackError(
+      "data_folder",
+      `${dataDir} was written by PostgreSQL ${major === "" ? "(unknown)" : major}, this is ${POSTGRES_MAJOR}: move the folder away, or set CORTEX_HOME to another one.`,
+    );
   }
   for (const needed of ["global", "base", "pg_wal", "postgresql.conf"]) {
     if (!entries.includes(needed)) {
-      throw new StackError("data_folder", `The database in ${dataDir} is damaged (${needed} is missing): restore it from a backup, or remove the folder to start empty.`);
+      throw new StackError(
+        "data_folder",
+        `The database in ${dataDir} is damaged (${needed} is missing): restore it from a backup, or remove the folder to start empty.`,
+      );
     }
   }
   return "ready";
@@ -66,7 +97,10 @@ function listIfThere(folder: string): string[] | null {
   } catch (error) {
     if (systemErrorCode(error) === "ENOENT") return null;
     if (systemErrorCode(error) === "ENOTDIR") {
-      throw new StackError("data_folder", `${folder} is a file where the database's folder should be: move it away, or set CORTEX_HOME to another folder.`);
+      throw new StackError(
+        "data_folder",
+        `${folder} is a file where the database's folder should be: move it away, or set CORTEX_HOME to another folder.`,
+      );
     }
     throw unwritable(folder, error);
   }
@@ -102,13 +136,28 @@ export async function createCluster(input: {
     if (as.uid !== undefined) {
       for (const path of [passwordFile, cluster, draft]) chownSync(path, as.uid, as.gid ?? as.uid);
     }
-    const flags = ["-Upostgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8", "--no-instructions"];
-    await promisify(execFile)(input.initdb, [`-D${cluster}`, `--pwfile=${passwordFile}`, ...flags], { ...as, env: input.env, cwd: "/" });
+    const flags = [
+      "-Upostgres",
+      "--auth=scram-sha-256",
+      "--encoding=UTF8",
+      "--locale-provider=builtin",
+      "--locale=C.UTF-8",
+      "--no-instructions",
+    ];
+    await promisify(execFile)(input.initdb, [`-D${cluster}`, `--pwfile=${passwordFile}`, ...flags], {
+      ...as,
+      env: input.env,
+      cwd: "/",
+    });
     rmSync(dataDir, { recursive: true, force: true }); // empty, see inspectDataDir
     renameSync(cluster, dataDir);
   } catch (error) {
     const stderr = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
-    throw new StackError("start_failed", `A new database could not be made in ${dataDir}: ${stderr || (error instanceof Error ? error.message : String(error))}`, { cause: error });
+    throw new StackError(
+      "start_failed",
+      `A new database could not be made in ${dataDir}: ${stderr || (error instanceof Error ? error.message : String(error))}`,
+      { cause: error },
+    );
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }

@@ -62,7 +62,10 @@ function readIfThere(file: string): string | null {
 export async function clearStaleLock(dataDir: string): Promise<void> {
   for (const pid of processesIn(dataDir)) {
     if (!(await waitUntilGone(pid, 10_000))) {
-      throw new StackError("data_folder", `Process ${pid} of an earlier PostgreSQL still uses ${dataDir}: end it (kill ${pid}) and start again.`);
+      throw new StackError(
+        "data_folder",
+        `Process ${pid} of an earlier PostgreSQL still uses ${dataDir}: end it (kill ${pid}) and start again.`,
+      );
     }
   }
   rmSync(join(dataDir, "postmaster.pid"), { force: true });

@@ -16,7 +16,10 @@ export function chooseUser(dataDir: string): RunAs {
   const id = (flag: "-u" | "-g"): number => {
     const { stdout, status } = spawnSync("id", [flag, "nobody"], { encoding: "utf8" });
     if (status !== 0) {
-      throw new StackError("start_failed", "PostgreSQL cannot run as root and there is no user `nobody`: run this as a normal user.");
+      throw new StackError(
+        "start_failed",
+        "PostgreSQL cannot run as root and there is no user `nobody`: run this as a normal user.",
+      );
     }
     return Number(stdout.trim());
   };

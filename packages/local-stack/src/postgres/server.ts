@@ -3,7 +3,7 @@ import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readFileSync, st
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { assertPortFree } from "../ports.ts";
-import { endProcess, isAlive } from "../process/liveness.ts";
+import { endProcess } from "../process/liveness.ts";
 import { secretFile } from "../secret-file.ts";
 import { StackError } from "../stack-error.ts";
 import { postgresBinaries } from "./binaries.ts";
@@ -20,7 +20,7 @@ export type PostgresServer = {
   adopted: boolean;
   dataDir: string;
   /** fast shutdown, data safe; 10–20 ms when idle. Immediate after 3 s, forced after 2 more. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 };
 
 export type PostgresOptions = {
@@ -71,7 +71,10 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   const dataDir = resolveDataDir(options.dataDir, as);
   const state = inspectDataDir(dataDir);
   if (state === "ready" && !existsSync(options.passwordFile)) {
-    throw new StackError("data_folder", `The password of the database in ${dataDir} is missing: restore ${options.passwordFile}, or remove the database's folder to start empty.`);
+    throw new StackError(
+      "data_folder",
+      `The password of the database in ${dataDir} is missing: restore ${options.passwordFile}, or remove the database's folder to start empty.`,
+    );
   }
   const password = secretFile(options.passwordFile);
   mkdirSync(dirname(options.logFile), { recursive: true });
@@ -89,7 +92,13 @@ export async function startPostgres(options: PostgresOptions): Promise<PostgresS
   return handle({ pid, port: options.port, password, dataDir, adopted: false });
 }
 
-function handle(input: { pid: number; port: number; password: string; dataDir: string; adopted: boolean }): PostgresServer {
+function handle(input: {
+  pid: number;
+  port: number;
+  password: string;
+  dataDir: string;
+  adopted: boolean;
+}): PostgresServer {
   const { pid, port, dataDir, adopted } = input;
   const url = `postgresql://postgres:${input.password}@127.0.0.1:${port}/postgres`;
   return { url, port, pid, adopted, dataDir, stop: () => stopServer(pid) };
@@ -113,7 +122,10 @@ async function settleLock(dataDir: string): Promise<{ pid: number; port: number 
     }
     if (lock.ready) return lock;
     if (performance.now() > end) {
-      throw new StackError("start_failed", `PostgreSQL (process ${lock.pid}) holds ${dataDir} but does not get ready: end it with kill ${lock.pid} and start again.`);
+      throw new StackError(
+        "start_failed",
+        `PostgreSQL (process ${lock.pid}) holds ${dataDir} but does not get ready: end it with kill ${lock.pid} and start again.`,
+      );
     }
     await delay(50);
   }
@@ -128,7 +140,10 @@ function assertOwned(dataDir: string, as: RunAs): void {
   const owner = statSync(dataDir).uid;
   const self = as.uid ?? process.getuid?.();
   if (owner !== self) {
-    throw new StackError("data_folder", `The database in ${dataDir} belongs to another user (uid ${owner}): start as that user or as root, or set CORTEX_HOME to another folder.`);
+    throw new StackError(
+      "data_folder",
+      `The database in ${dataDir} belongs to another user (uid ${owner}): start as that user or as root, or set CORTEX_HOME to another folder.`,
+    );
   }
 }
 
@@ -152,7 +167,12 @@ type Outcome = { ok: true; pid: number } | { ok: false; log: string };
  * One try. The server writes to the log file and not to a pipe of ours, and readiness is read from its lock file:
  * so it never depends on the process that started it.
  */
-async function tryLaunch(input: { options: PostgresOptions; bin: string; dataDir: string; as: RunAs }): Promise<Outcome> {
+async function tryLaunch(input: {
+  options: PostgresOptions;
+  bin: string;
+  dataDir: string;
+  as: RunAs;
+}): Promise<Outcome> {
   const { options, dataDir } = input;
   const log = openSync(options.logFile, "a", 0o600);
   const logStart = fstatSync(log).size;
@@ -168,35 +188,42 @@ async function tryLaunch(input: { options: PostgresOptions; bin: string; dataDir
   });
   closeSync(log);
   child.unref();
-  let ended = false;
-  const failed = new Promise<string>((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("exit", () => resolve(readFileSync(options.logFile).subarray(logStart).toString("utf8")));
-  }).then((text) => {
-    ended = true;
-    return text;
-  });
+  let failure: string | null = null;
+  child.once("error", (error) => (failure = error.message));
+  child.once("exit", () => (failure ??= ""));
   const pid = child.pid;
-  if (pid === undefined) return { ok: false, log: await failed };
+  if (pid === undefined) return { ok: false, log: `${input.bin}/postgres could not be executed` };
   options.onSpawn?.(pid);
 
   const end = performance.now() + READY_TIMEOUT_MS;
-  while (!ended && isAlive(pid)) {
+  while (failure === null) {
     const lock = readLock(dataDir);
     if (lock.kind === "held" && lock.pid === pid && lock.ready) return { ok: true, pid };
     if (performance.now() > end) {
       await stopServer(pid);
-      throw new StackError("start_failed", `PostgreSQL did not get ready within ${READY_TIMEOUT_MS / 1000} s: see ${options.logFile}.`);
+      throw new StackError(
+        "start_failed",
+        `PostgreSQL did not get ready within ${READY_TIMEOUT_MS / 1000} s: see ${options.logFile}.`,
+      );
     }
     await delay(5);
   }
-  return { ok: false, log: await failed };
+  return { ok: false, log: failure || readFileSync(options.logFile).subarray(logStart).toString("utf8") };
 }
 
 function explain(log: string, options: PostgresOptions, dataDir: string): StackError {
   if (/could not bind|Address already in use/.test(log)) {
-    return new StackError("port_taken", `Port ${options.port} for PostgreSQL is taken by another program: stop that program, or set POSTGRES_PORT to a free port.`);
+    return new StackError(
+      "port_taken",
+      `Port ${options.port} for PostgreSQL is taken by another program: stop that program, or set POSTGRES_PORT to a free port.`,
+    );
   }
-  const fatal = log.split("\n").findLast((line) => /FATAL|PANIC/.test(line))?.replace(/^.*?(FATAL|PANIC):\s*/, "");
-  return new StackError("start_failed", `PostgreSQL did not start on ${dataDir} (${fatal ?? (log.trim().split("\n").at(-1) || "no message")}): see ${options.logFile}; removing the folder starts with an empty database.`);
+  const fatal = log
+    .split("\n")
+    .findLast((line) => /FATAL|PANIC/.test(line))
+    ?.replace(/^.*?(FATAL|PANIC):\s*/, "");
+  return new StackError(
+    "start_failed",
+    `PostgreSQL did not start on ${dataDir} (${fatal ?? (log.trim().split("\n").at(-1) || "no message")}): see ${options.logFile}; removing the folder starts with an empty database.`,
+  );
 }

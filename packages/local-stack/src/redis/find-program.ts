@@ -8,7 +8,14 @@ export type RedisProgram = { path: string; version: string; env: Record<string, 
 
 const NAMES = ["valkey-server", "redis-server"];
 /** Homebrew and snap are often missing in the PATH of an editor or a service. */
-const USUAL_FOLDERS = ["/opt/homebrew/bin", "/usr/local/bin", "/usr/bin", "/usr/sbin", "/snap/bin", "/home/linuxbrew/.linuxbrew/bin"];
+const USUAL_FOLDERS = [
+  "/opt/homebrew/bin",
+  "/usr/local/bin",
+  "/usr/bin",
+  "/usr/sbin",
+  "/snap/bin",
+  "/home/linuxbrew/.linuxbrew/bin",
+];
 
 /** BullMQ 6 needs 6.2 (LMOVE, GETDEL, …). Valkey began with 7.2. */
 export function isRecentEnough(version: string): boolean {

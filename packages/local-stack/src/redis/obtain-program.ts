@@ -7,13 +7,17 @@ import { fromSystemPackages } from "./system-packages.ts";
  * Error `redis_missing`: what to type on this machine.
  */
 export async function obtainRedisProgram(input: {
-  path: string;
+  /** PATH, and what apt needs to get out (http_proxy, …) */
+  environment: Record<string, string | undefined>;
   cacheDir: string;
   say: (line: string) => void;
 }): Promise<RedisProgram> {
-  const found = (await findOnPath(input.path)) ?? (await fromSystemPackages(input.cacheDir, input.say));
+  const found = (await findOnPath(input.environment["PATH"] ?? "")) ?? (await fromSystemPackages(input));
   if (found !== null) return found;
-  const install = process.platform === "darwin" ? "brew install valkey" : "sudo apt-get install redis-server (or dnf install valkey, apk add valkey)";
+  const install =
+    process.platform === "darwin"
+      ? "brew install valkey"
+      : "sudo apt-get install redis-server (or dnf install valkey, apk add valkey)";
   throw new StackError(
     "redis_missing",
     `Redis 6.2 or newer is missing and could not be fetched: install it (${install}), or set REDIS_URL to a running one.`,

@@ -11,7 +11,12 @@ export type RedisAnswer =
 const ANSWER_TIMEOUT_MS = 2_000;
 
 /** Asks whoever listens on host:port who they are, in three commands of the wire protocol; needs no client library. */
-export function probeRedis(target: { host: string; port: number; username?: string; password?: string }): Promise<RedisAnswer> {
+export function probeRedis(target: {
+  host: string;
+  port: number;
+  username?: string;
+  password?: string;
+}): Promise<RedisAnswer> {
   return new Promise((resolve) => {
     const socket = connect(target.port, target.host);
     let text = "";
@@ -23,8 +28,11 @@ export function probeRedis(target: { host: string; port: number; username?: stri
     socket.once("error", () => done(text === "" ? { kind: "silent" } : { kind: "stranger" }));
     socket.once("close", () => done({ kind: "stranger" }));
     socket.once("connect", () => {
-      const login = target.password === undefined ? [] : [["AUTH", ...(target.username ? [target.username] : []), target.password]];
-      socket.write([...login, ["INFO", "server"], ["CONFIG", "GET", "dir"], ["ECHO", "probe-end"]].map(encode).join(""));
+      const login =
+        target.password === undefined ? [] : [["AUTH", ...(target.username ? [target.username] : []), target.password]];
+      socket.write(
+        [...login, ["INFO", "server"], ["CONFIG", "GET", "dir"], ["ECHO", "probe-end"]].map(encode).join(""),
+      );
     });
     socket.on("data", (chunk) => {
       text += chunk.toString("utf8");

@@ -16,7 +16,7 @@ export type RedisServer = {
   /** an earlier process started it; `stop` ends it all the same */
   adopted: boolean;
   /** saves (AOF flushed) and ends; forced after 3 s */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 };
 
 export type RedisOptions = {
@@ -60,7 +60,10 @@ export async function startRedis(options: RedisOptions, program: () => Promise<R
 function handle(input: { port: number; password: string; pid: number; adopted: boolean }): RedisServer {
   const { port, pid, adopted } = input;
   const stop = async (): Promise<void> => {
-    const steps = [{ signal: "SIGTERM", waitMs: 3_000 }, { signal: "SIGKILL", waitMs: 1_000 }] as const;
+    const steps = [
+      { signal: "SIGTERM", waitMs: 3_000 },
+      { signal: "SIGKILL", waitMs: 1_000 },
+    ] as const;
     if (!(await endProcess(pid, [...steps]))) {
       throw new StackError("start_failed", `Redis (process ${pid}) did not stop: end it with kill -9 ${pid}.`);
     }
@@ -75,7 +78,11 @@ function prepareFolder(options: RedisOptions): string {
     return realpathSync(options.dir);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new StackError("data_folder", `The data folder ${options.dir} cannot be written (${why}): give this user the right to, or set CORTEX_HOME to another folder.`, { cause: error });
+    throw new StackError(
+      "data_folder",
+      `The data folder ${options.dir} cannot be written (${why}): give this user the right to, or set CORTEX_HOME to another folder.`,
+      { cause: error },
+    );
   }
 }
 
@@ -93,7 +100,13 @@ function writeConfig(options: RedisOptions, dir: string, password: string): stri
     ...options.settings,
   };
   const file = join(dir, "redis.conf");
-  writeFileSync(file, Object.entries(settings).map(([name, value]) => `${name} ${value}\n`).join(""), { mode: 0o600 });
+  writeFileSync(
+    file,
+    Object.entries(settings)
+      .map(([name, value]) => `${name} ${value}\n`)
+      .join(""),
+    { mode: 0o600 },
+  );
   return file;
 }
 
@@ -121,12 +134,18 @@ async function untilReady(options: RedisOptions, pid: number, password: string):
     if (answer.kind === "redis" && answer.pid === pid && !answer.loading) return;
     if (!isAlive(pid)) {
       const last = readFileSync(options.logFile, "utf8").trim().split("\n").slice(-3).join(" / ");
-      throw new StackError("start_failed", `Redis did not start on ${options.dir} (${last}): see ${options.logFile}; removing the folder starts with an empty Redis, runs are rebuilt from the database.`);
+      throw new StackError(
+        "start_failed",
+        `Redis did not start on ${options.dir} (${last}): see ${options.logFile}; removing the folder starts with an empty Redis, runs are rebuilt from the database.`,
+      );
     }
     await delay(5);
   }
   await endProcess(pid, [{ signal: "SIGKILL", waitMs: 1_000 }]);
-  throw new StackError("start_failed", `Redis did not get ready within ${READY_TIMEOUT_MS / 1000} s: see ${options.logFile}.`);
+  throw new StackError(
+    "start_failed",
+    `Redis did not get ready within ${READY_TIMEOUT_MS / 1000} s: see ${options.logFile}.`,
+  );
 }
 
 async function untilLoaded(options: RedisOptions, password: string): Promise<void> {
@@ -136,5 +155,8 @@ async function untilLoaded(options: RedisOptions, password: string): Promise<voi
     if (answer.kind === "redis" && !answer.loading) return;
     await delay(50);
   }
-  throw new StackError("start_failed", `The Redis on port ${options.port} does not finish loading: see ${options.logFile}.`);
+  throw new StackError(
+    "start_failed",
+    `The Redis on port ${options.port} does not finish loading: see ${options.logFile}.`,
+  );
 }

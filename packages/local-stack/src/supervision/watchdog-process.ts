@@ -30,7 +30,10 @@ for await (const line of createInterface({ input: process.stdin })) {
 if (!done) {
   for (const { pid, signal, mark } of targets.reverse()) {
     if (mark === "" || birthMark(pid) !== mark) continue; // it has ended, and its number may be somebody else's by now
-    await endProcess(pid, [{ signal, waitMs: GRACE_MS }, { signal: "SIGKILL", waitMs: 1_000 }]);
+    await endProcess(pid, [
+      { signal, waitMs: GRACE_MS },
+      { signal: "SIGKILL", waitMs: 1_000 },
+    ]);
   }
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { Socket } from "node:net";
 import { join } from "node:path";
 import type { WatchdogMessage } from "./watchdog-message.ts";
 
@@ -28,7 +29,7 @@ export function startWatchdog(options: { removeAtEnd?: string[] } = {}): Watchdo
   child.unref();
   const { stdin } = child;
   stdin.on("error", () => {}); // the watchdog was killed: there is nobody to tell
-  if ("unref" in stdin && typeof stdin.unref === "function") stdin.unref();
+  if (stdin instanceof Socket) stdin.unref(); // a pipe of node:child_process is one; it must not keep us alive
   const tell = (message: WatchdogMessage): void => {
     stdin.write(`${JSON.stringify(message)}\n`);
   };
