@@ -1,5 +1,6 @@
 export { createTestDatabase, type TestDatabase } from "./database.ts";
 export { eventually } from "./eventually.ts";
+export { createFaultProxy, type Fault, type FaultProxy } from "./fault-proxy.ts";
 export { createTestFolder } from "./folder.ts";
 export { refusalOf } from "./refusal.ts";
 export { createTestRedis, type OwnRedis, type TestRedis } from "./redis.ts";
