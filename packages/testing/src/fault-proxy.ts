@@ -81,9 +81,11 @@ export const createFaultProxy = async (target: { host: string; port: number }): 
       listening.listen(port, "127.0.0.1", () => resolve(listening));
     });
   const stopListening = (listening: Server): Promise<void> =>
-    new Promise((resolve) => listening.close(() => resolve()));
+    new Promise((resolve) => {
+      listening.close(() => resolve());
+    });
   const cut = (): void => {
-    for (const pair of [...pairs]) end(pair);
+    for (const pair of pairs) end(pair);
   };
 
   let server: Server | null = await listen(0);
