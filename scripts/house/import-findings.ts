@@ -14,7 +14,9 @@ export type Manifest = {
 /**
  * Terms.
  * - home: the folder of a package, `packages/<room>` or `apps/<room>`; "" is the workspace root (bench, scripts).
- * - proof: code that exists to test or measure: `*.test.ts`, conformance suites, `packages/testing`, `bench`, `scripts`.
+ * - proof: code that exists to test or measure: `*.test.ts`, conformance suites, a room's own `testing/` folders,
+ *   `packages/testing`, `bench`, `scripts`. It may drive a stand-in with the vendor's real library, so libraries have no
+ *   owner there.
  */
 export type Workspace = {
   /** Manifest by home. */
@@ -28,14 +30,14 @@ const SCOPE = "@cortex/";
 
 /** One sentence per import that breaks a rule of the house; empty when all is well. */
 export function importFindings(workspace: Workspace): string[] {
-  const findings: string[] = [];
+  const findings = new Set<string>();
   for (const [path, source] of workspace.sources) {
     for (const specifier of sourceImports(path, source)) {
       const finding = judge(workspace, path, specifier);
-      if (finding !== null) findings.push(`${path}: ${finding}`);
+      if (finding !== null) findings.add(`${path}: ${finding}`);
     }
   }
-  return findings;
+  return [...findings];
 }
 
 function judge(workspace: Workspace, path: string, specifier: string): string | null {
@@ -49,7 +51,8 @@ function judge(workspace: Workspace, path: string, specifier: string): string | 
 
 function judgeRelative(home: string, path: string, specifier: string): string | null {
   const target = posix.normalize(posix.join(posix.dirname(path), specifier));
-  return homeOf(target) === home ? null : `"${specifier}" leaves its package: import "${SCOPE}…" by name`;
+  if (homeOf(target) !== home) return `"${specifier}" leaves its package: import "${SCOPE}…" by name`;
+  return isProof(target) && !isProof(path) ? `"${specifier}" is for tests only` : null;
 }
 
 function judgeBuiltin(home: string, path: string, specifier: string): string | null {
@@ -82,7 +85,7 @@ function judgeLibrary(workspace: Workspace, path: string, specifier: string): st
   const parts = specifier.split("/");
   const library = parts.slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
   const owners = LIBRARY_OWNERS[library];
-  if (home !== "" && owners !== undefined && !owners.includes(nameOf(home))) {
+  if (owners !== undefined && !owners.includes(nameOf(home)) && !isProof(path)) {
     return `"${library}" belongs to ${owners.join(", ")}`;
   }
   return isListed(workspace, path, library) ? null : unlisted(home, library);
@@ -112,7 +115,8 @@ function doors(path: string): readonly string[] {
 
 function isProof(path: string): boolean {
   const home = homeOf(path);
-  return home === "" || home === "packages/testing" || /(\.test|[.-]conformance|\/conformance)\.tsx?$/.test(path);
+  if (home === "" || home === "packages/testing") return true;
+  return path.slice(home.length).includes("/testing/") || /(\.test|[.-]conformance|\/conformance)\.tsx?$/.test(path);
 }
 
 function homeOf(path: string): string {
