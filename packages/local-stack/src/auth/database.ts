@@ -1,4 +1,4 @@
-import pg from "pg";
+import type pg from "pg";
 
 /** What answers a query: the pool, or the one connection that holds a transaction. */
 export interface Queryable {

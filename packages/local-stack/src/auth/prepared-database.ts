@@ -1,17 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { StackError } from "../stack-error.ts";
 import { findOne, type Queryable } from "./database.ts";
 
-/**
- * Makes the schema `auth` (tables, types, functions as on hosted Supabase) and pgcrypto in the schema `extensions`; may run again.
- * Needs a connection that may create schemas and extensions, and the roles anon, authenticated and service_role if they
- * are to get their grants. Run it under the lock that guards the set-up of the database: `create … if not exists` is no lock.
- */
-export async function ensureAuthSchema(connection: Queryable): Promise<void> {
-  await connection.query(await readFile(new URL("schema.sql", import.meta.url), "utf8"));
-}
-
-/** The tables this server cannot work without; the last one the schema makes among them stands for the rest. */
+/** The tables this server cannot work without. */
 const REQUIRED_TABLES = ["users", "identities", "sessions", "refresh_tokens", "mfa_amr_claims", "one_time_tokens"];
 
 /**
