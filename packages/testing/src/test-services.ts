@@ -56,11 +56,11 @@ export async function startTestServices(): Promise<{ services: TestServices; clo
       say: (line) => void process.stderr.write(`${line}\n`),
     });
     const [postgres, redis] = await Promise.all([
-      startTestPostgres(folder, (pid) => watchdog.watch({ pid, signal: "SIGQUIT" })),
+      startTestPostgres(folder, (pid) => watchdog.watch({ pid, signal: "SIGQUIT", stage: "store" })),
       startTestRedis(
         folder,
         () => program,
-        (pid) => watchdog.watch({ pid, signal: "SIGKILL" }),
+        (pid) => watchdog.watch({ pid, signal: "SIGKILL", stage: "store" }),
       ),
     ]);
     stops.push(postgres.stop, redis.stop);

@@ -1,13 +1,10 @@
-import { z } from "zod";
+/** Applications end before the stores under them. */
+export type Stage = "application" | "store";
 
-/** What the supervisor tells its watchdog, one JSON object a line. */
-export const WatchdogMessage = z.discriminatedUnion("kind", [
-  z.object({
-    kind: z.literal("watch"),
-    pid: z.number().int().positive(),
-    signal: z.custom<NodeJS.Signals>((value) => typeof value === "string"),
-  }),
-  z.object({ kind: z.literal("remove"), path: z.string() }),
-  z.object({ kind: z.literal("done") }),
-]);
-export type WatchdogMessage = z.infer<typeof WatchdogMessage>;
+export type EndSignal = "SIGTERM" | "SIGINT" | "SIGQUIT" | "SIGKILL";
+
+/** What the supervisor tells its watchdog, one JSON object a line, through a pipe that nobody else holds. */
+export type WatchdogMessage =
+  | { kind: "watch"; pid: number; signal: EndSignal; stage: Stage }
+  | { kind: "remove"; path: string }
+  | { kind: "done" };

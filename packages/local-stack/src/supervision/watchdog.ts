@@ -1,19 +1,21 @@
 import { spawn } from "node:child_process";
 import { Socket } from "node:net";
 import { join } from "node:path";
-import type { WatchdogMessage } from "./watchdog-message.ts";
+import type { EndSignal, Stage, WatchdogMessage } from "./watchdog-message.ts";
 
 export type Watchdog = {
+  pid: number | null;
   /** From now on this process does not outlive us. */
-  watch(target: { pid: number; signal: NodeJS.Signals }): void;
+  watch: (target: { pid: number; signal: EndSignal; stage: Stage }) => void;
   /** Everything was stopped in order: the watchdog ends and does nothing more. */
-  close(): Promise<void>;
+  close: () => Promise<void>;
 };
 
 /**
- * Starts a small process that waits for our end and then stops what we started. It learns of our end by the pipe
- * between us, which the kernel closes however we die (kill -9 included). It stands in a session of its own, so that a
- * signal to our process group does not reach it. Folders in `removeAtEnd` are removed after everything has stopped.
+ * Starts a small process that waits for our end and then stops what we started: applications first, then the stores.
+ * It learns of our end by the pipe between us, which the kernel closes however we die (kill -9 included). It stands in
+ * a session of its own, so that a signal to our process group does not reach it. What `removeAtEnd` names is removed
+ * after everything has stopped.
  */
 export function startWatchdog(options: { removeAtEnd?: string[] } = {}): Watchdog {
   const child = spawn(process.execPath, [join(import.meta.dirname, "watchdog-process.ts")], {
@@ -35,7 +37,8 @@ export function startWatchdog(options: { removeAtEnd?: string[] } = {}): Watchdo
   };
   for (const path of options.removeAtEnd ?? []) tell({ kind: "remove", path });
   return {
-    watch: ({ pid, signal }) => tell({ kind: "watch", pid, signal }),
+    pid: child.pid ?? null,
+    watch: (target) => tell({ kind: "watch", ...target }),
     close: async () => {
       tell({ kind: "done" });
       stdin.end();
