@@ -1,5 +1,6 @@
 export { type Database, type DatabaseOptions, type Db, openDatabase } from "./client.ts";
 export { jsonb } from "./json.ts";
+export { isAfter, type ListPlace, parseListPlace, placeOf, toPage } from "./list-place.ts";
 export { hashMigrations, migrate, type Migration, MigrationError, readMigrations, seed } from "./migrate.ts";
 export { type RolePasswords, setRolePasswords } from "./role-passwords.ts";
 export { asAccount, asFleet, asUser, isUniqueViolation, type Tx } from "./transaction.ts";
