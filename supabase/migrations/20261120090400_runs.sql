@@ -175,3 +175,15 @@ create policy worker_reads on cortex.tool_calls for select to cortex_worker usin
 create policy worker_inserts on cortex.tool_calls for insert to cortex_worker with check (account_id = cortex.current_account_id());
 create policy worker_updates on cortex.tool_calls for update to cortex_worker
   using (account_id = cortex.current_account_id()) with check (account_id = cortex.current_account_id());
+
+-- Whoever finds a run's live log lost opens its next epoch, by compare-and-set. A function, because whoever may only read a run may find
+-- that out, too; it changes nothing but the number, and only for a run that the caller sees.
+create function cortex.raise_log_epoch(lost_run_id uuid, lost_epoch int) returns void
+  language sql volatile security definer set search_path = ''
+  as $$
+    update cortex.agent_runs set log_epoch = lost_epoch + 1
+    where id = lost_run_id and log_epoch = lost_epoch
+      and (account_id in (select cortex.readable_accounts()) or (cortex.current_user_id() is null and account_id = cortex.current_account_id()))
+  $$;
+revoke execute on function cortex.raise_log_epoch(uuid, int) from public;
+grant execute on function cortex.raise_log_epoch(uuid, int) to cortex_api, cortex_worker;

@@ -76,3 +76,6 @@ export const CreateMessage = z
   })
   .meta({ id: "CreateMessage" });
 export type CreateMessage = z.infer<typeof CreateMessage>;
+
+/** Text as message content; no part at all for empty text. */
+export const textParts = (text: string): MessagePart[] => (text === "" ? [] : [{ type: "text", text }]);

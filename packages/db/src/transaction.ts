@@ -6,10 +6,12 @@ declare const inTransaction: unique symbol;
 /** A `Db` inside a transaction that says whom it acts for. Functions that must not run outside of one take this. */
 export type Tx = Db & { readonly [inTransaction]: true };
 
-/** Whom a transaction acts for. Row-level security reads it. */
-interface Scope {
+/** Whom a transaction acts for: a user of the API, or a worker on behalf of an account. Row-level security reads it. */
+export interface Scope {
   userId: string | null;
   accountId: string | null;
+  /** All statements see the database as it was at the first one. For reads that must agree with each other. */
+  snapshot?: boolean;
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -37,9 +39,10 @@ export const isUniqueViolation = (error: unknown, constraint?: string): boolean 
 const statementTimeoutMs = 10_000;
 const idleInTransactionTimeoutMs = 15_000;
 
-const transact = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Promise<Result>): Promise<Result> => {
+/** Runs `work` in a transaction of that scope; for code that serves the API and the workers alike. See `asUser` and `asAccount`. */
+export const inScope = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Promise<Result>): Promise<Result> => {
   const begin =
-    `begin; set local statement_timeout = ${statementTimeoutMs}; ` +
+    `begin${scope.snapshot ? " isolation level repeatable read" : ""}; set local statement_timeout = ${statementTimeoutMs}; ` +
     `set local idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs}; ` +
     `select set_config('app.user_id', ${literal(scope.userId)}, true), set_config('app.account_id', ${literal(scope.accountId)}, true)`;
   for (let attempt = 1; ; attempt++) {
@@ -68,17 +71,17 @@ const transact = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Promise<
  */
 export const asUser = <Result>(
   db: Db,
-  scope: { userId: string; accountId: string | null },
+  scope: { userId: string; accountId: string | null; snapshot?: boolean },
   work: (tx: Tx) => Promise<Result>,
-): Promise<Result> => transact(db, scope, work);
+): Promise<Result> => inScope(db, scope, work);
 
 /** The same for a worker that acts for the account of its run. */
 export const asAccount = <Result>(
   db: Db,
-  scope: { accountId: string },
+  scope: { accountId: string; snapshot?: boolean },
   work: (tx: Tx) => Promise<Result>,
-): Promise<Result> => transact(db, { userId: null, accountId: scope.accountId }, work);
+): Promise<Result> => inScope(db, { ...scope, userId: null }, work);
 
 /** The same for fleet-wide work that touches control rows only (admission, sweepers). */
 export const asFleet = <Result>(db: Db, work: (tx: Tx) => Promise<Result>): Promise<Result> =>
-  transact(db, { userId: null, accountId: null }, work);
+  inScope(db, { userId: null, accountId: null }, work);

@@ -1,0 +1,165 @@
+import {
+  type Message,
+  type RunEvent,
+  RunError,
+  StopReceipt,
+  type UnplacedEvent,
+  Usage,
+  isTerminal,
+} from "@cortex/contracts";
+import type { DB } from "@cortex/db";
+import type { Selectable } from "kysely";
+import type { RunRow } from "./run.ts";
+
+/** What Postgres holds of one run; messages by seq, steps by step, tool calls by (step, position). */
+export interface RunFacts {
+  run: RunRow;
+  messages: readonly { step: number | null; message: Message }[];
+  steps: readonly Selectable<DB["run_steps"]>[];
+  toolCalls: readonly Selectable<DB["tool_calls"]>[];
+}
+
+/**
+ * The attempts that worked on a run. Ending a run raises the attempt once more, so that nobody can write after the end; that last
+ * number stands for no work and is not shown.
+ */
+export const workedAttempts = (run: Pick<RunRow, "attempt" | "status">): number =>
+  isTerminal(run.status) ? Math.max(0, run.attempt - 1) : run.attempt;
+
+/** How a run ended, as the event that closes its log; null while it has not ended. */
+export const terminalEvent = (run: RunRow): UnplacedEvent | null => {
+  const base = { run_id: run.id as RunEvent["run_id"], at: (run.completed_at ?? run.created_at).toISOString(), attempt: workedAttempts(run) };
+  const totals = { usage: Usage.parse(run.usage), cost_usd: run.cost_usd };
+  switch (run.status) {
+    case "completed":
+      return { ...base, type: "run.completed", ...totals };
+    case "failed":
+      return { ...base, type: "run.failed", ...totals, error: RunError.parse(run.error) };
+    case "stopped":
+      return { ...base, type: "run.stopped", ...totals, receipt: StopReceipt.parse(run.stop_receipt) };
+    default:
+      return null;
+  }
+};
+
+/**
+ * The events that a run's live log must contain by now, in order, derived from Postgres and nothing else: what a lost log is rebuilt
+ * from. Previews (deltas, live output) are not among them.
+ *
+ * A running run has begun its next step even if nothing of that step is stored yet, so its `step.started` is derived too.
+ */
+export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
+  const { run } = facts;
+  const runId = run.id as RunEvent["run_id"];
+  const events: UnplacedEvent[] = [];
+  const at = (time: Date) => time.toISOString();
+  let attempt = 1;
+
+  events.push({ type: "run.queued", run_id: runId, at: at(run.created_at), attempt: 0 });
+  if (run.started_at) {
+    events.push({
+      type: "run.started",
+      run_id: runId,
+      at: at(run.started_at),
+      attempt: 1,
+      model: run.model,
+      agent_version_id: run.agent_version_id as Extract<RunEvent, { type: "run.started" }>["agent_version_id"],
+    });
+  }
+  const takenOver = (by: number, time: Date) => {
+    if (by <= attempt) return;
+    attempt = by;
+    events.push({ type: "attempt.started", run_id: runId, at: at(time), attempt: by });
+  };
+
+  const byStep = Map.groupBy(facts.messages, (entry) => entry.step ?? -1);
+  const callsByStep = Map.groupBy(facts.toolCalls, (call) => call.step);
+  for (const step of facts.steps) {
+    takenOver(step.attempt, step.started_at);
+    const base = { run_id: runId, attempt };
+    const messages = byStep.get(step.step) ?? [];
+    const calls = callsByStep.get(step.step) ?? [];
+    events.push({ ...base, type: "step.started", at: at(step.started_at), step: step.step, model: step.model });
+    for (const { message } of messages) {
+      if (message.role === "assistant") events.push({ ...base, type: "message.completed", at: message.created_at, message });
+    }
+    for (const call of calls) {
+      events.push({
+        ...base,
+        type: "tool_call.started",
+        at: at(call.started_at),
+        tool_call_id: call.call_id,
+        name: call.name,
+        arguments: call.arguments as Extract<RunEvent, { type: "tool_call.started" }>["arguments"],
+      });
+    }
+    const ended = calls.flatMap((call) => (call.ended_at ? [{ ...call, ended_at: call.ended_at }] : []));
+    for (const call of ended.toSorted((left, right) => left.ended_at.getTime() - right.ended_at.getTime())) {
+      events.push({
+        ...base,
+        type: "tool_call.completed",
+        at: at(call.ended_at),
+        tool_call_id: call.call_id,
+        name: call.name,
+        result: call.result ?? "",
+        is_error: call.is_error,
+        effect_state: effectState(call),
+        duration_ms: call.duration_ms ?? 0,
+      });
+    }
+    for (const { message } of messages) {
+      if (message.role === "tool") events.push({ ...base, type: "message.completed", at: message.created_at, message });
+    }
+    if (step.ended_at) {
+      events.push({
+        ...base,
+        type: "step.completed",
+        at: at(step.ended_at),
+        step: step.step,
+        usage: Usage.parse(step.usage),
+        cost_usd: step.cost_usd,
+        duration_ms: step.duration_ms,
+      });
+    }
+  }
+
+  const last = facts.steps.at(-1);
+  const next = last ? last.step + 1 : 0;
+  if (run.status === "running") {
+    takenOver(run.attempt, run.claimed_at ?? run.created_at);
+    if (!last || last.ended_at) {
+      const time = at(last?.ended_at ?? run.started_at ?? run.created_at);
+      events.push({ type: "step.started", run_id: runId, at: time, attempt, step: next, model: run.model });
+    }
+  }
+  for (const { message } of byStep.get(next) ?? []) {
+    events.push({ type: "message.completed", run_id: runId, at: message.created_at, attempt, message });
+  }
+  const terminal = terminalEvent(run);
+  if (terminal) events.push(terminal);
+  return events;
+};
+
+const effectState = (call: Selectable<DB["tool_calls"]>) => {
+  if (call.state === "unknown") return "unknown" as const;
+  if (call.effect === "pure") return "none" as const;
+  return call.state === "failed" ? ("failed" as const) : ("done" as const);
+};
+
+/** What makes a durable event the same one in a log and in a derivation: its times may differ, its identity may not. */
+export const eventIdentity = (event: UnplacedEvent): string => {
+  switch (event.type) {
+    case "attempt.started":
+      return `${event.type} ${event.attempt}`;
+    case "step.started":
+    case "step.completed":
+      return `${event.type} ${event.step}`;
+    case "message.completed":
+      return `${event.type} ${event.message.id}`;
+    case "tool_call.started":
+    case "tool_call.completed":
+      return `${event.type} ${event.tool_call_id}`;
+    default:
+      return event.type;
+  }
+};

@@ -1,0 +1,72 @@
+import type { EffectState, EventPayload, RunErrorCode, ToolCallRequest, ToolEffect, Usage, Usd } from "@cortex/contracts";
+
+type Payload<Type extends EventPayload["type"]> = Extract<EventPayload, { type: Type }>;
+
+export type ToolCallCompleted = Payload<"tool_call.completed">;
+export type StepCompleted = Payload<"step.completed">;
+
+/** An answer of the model, whole or cut short. */
+export interface EngineAnswer {
+  /** Becomes the message's id. */
+  id: Payload<"message.delta">["message_id"];
+  text: string;
+  tool_calls: readonly ToolCallRequest[];
+  status: "complete" | "interrupted";
+}
+
+export interface ModelCompleted {
+  type: "model.completed";
+  step: number;
+  message: EngineAnswer;
+  /** One per tool call, in the same order: what repeating it would do. */
+  claims: readonly { tool_call_id: string; name: string; effect: ToolEffect }[];
+  usage: Usage;
+  cost_usd: Usd;
+  finish_reason: string;
+  duration_ms: number;
+}
+
+/**
+ * What an engine yields, as far as recording it is concerned. This room must not know the engine, so the shape stands here and the
+ * worker's compiler checks that agentpress (or another framework) fits.
+ *
+ * Yielding is a barrier: the engine goes on only when the event was recorded. `model.completed` comes before any of its tools acts.
+ */
+export type EngineEvent =
+  | Payload<
+      | "step.started"
+      | "message.delta"
+      | "reasoning.delta"
+      | "message.discarded"
+      | "tool_call.delta"
+      | "tool_call.started"
+      | "tool_call.output"
+    >
+  | ToolCallCompleted
+  | StepCompleted
+  | ModelCompleted;
+
+export interface UnfinishedCall {
+  tool_call_id: string;
+  name: string;
+  result: string;
+  effect_state: EffectState;
+}
+
+/** How the engine ended. */
+export type EngineOutcome = {
+  /** Spent on answers that no `model.completed` carried. */
+  unreported: { usage: Usage; cost_usd: Usd };
+} & (
+  | { kind: "completed" }
+  | { kind: "failed"; code: RunErrorCode; message: string; retryable: boolean; interrupted: EngineAnswer | null }
+  | {
+      kind: "aborted";
+      interrupted: EngineAnswer | null;
+      /** Calls of the last answer that have no result, and what to settle them with if nobody will run them again. */
+      unfinished: readonly UnfinishedCall[];
+      /** What was under way, for the receipt of a stop. */
+      aborted: readonly string[];
+    }
+);
+

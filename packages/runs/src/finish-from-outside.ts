@@ -1,0 +1,39 @@
+import { type RunError, type StopReceipt, type TerminalRunStatus } from "@cortex/contracts";
+import { releaseReservation } from "@cortex/billing";
+import { jsonText, type Tx } from "@cortex/db";
+import { sql } from "kysely";
+
+/** An end that no attempt writes: the run never started, or its worker is gone for good. */
+export interface OutsideEnd {
+  runId: string;
+  status: Exclude<TerminalRunStatus, "completed">;
+  error: RunError | null;
+  receipt: StopReceipt | null;
+}
+
+/**
+ * Ends a run on behalf of nobody: only if no living worker holds it. Raises the attempt, so that a worker that comes back writes nothing;
+ * takes the run off the outbox; gives the reservation back; settles what was under way as what it is. The caller then closes the log
+ * (`ensureLog` as writer).
+ * @returns false if the run has ended meanwhile or is held by a living worker: nothing was written
+ */
+export const finishFromOutside = async (tx: Tx, end: OutsideEnd): Promise<boolean> => {
+  const result = await sql<{ account_id: string; reserved_usd: string }>`
+    with ended as (
+      update cortex.agent_runs set
+        status = ${end.status},
+        attempt = attempt + 1,
+        error = ${end.error ? jsonText(end.error) : null}::jsonb,
+        stop_receipt = ${end.receipt ? jsonText(end.receipt) : null}::jsonb
+      where id = ${end.runId}
+        and (status in ('queued', 'waiting') or (status = 'running' and lease_until < clock_timestamp()))
+      returning id, account_id, reserved_usd
+    ), taken_off as (
+      delete from cortex.outbox using ended where outbox.run_id = ended.id
+    )
+    select account_id, reserved_usd from ended`.execute(tx);
+  const [ended] = result.rows;
+  if (!ended) return false;
+  await releaseReservation(tx, { accountId: ended.account_id, runId: end.runId, reservedUsd: ended.reserved_usd });
+  return true;
+};

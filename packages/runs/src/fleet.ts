@@ -1,0 +1,66 @@
+import type { Db } from "@cortex/db";
+import { sql } from "kysely";
+
+/** Tells admission that a worker is there (or no longer takes runs). Called at start, and at shutdown before anything else. */
+export const announceWorker = async (
+  db: Db,
+  worker: { workerId: string; concurrency: number; draining: boolean },
+): Promise<void> => {
+  await db
+    .insertInto("workers")
+    .values({ id: worker.workerId, concurrency: worker.concurrency, draining: worker.draining })
+    .onConflict((conflict) =>
+      conflict.column("id").doUpdateSet({
+        concurrency: worker.concurrency,
+        draining: worker.draining,
+        heartbeat_at: sql`clock_timestamp()`,
+      }),
+    )
+    .execute();
+};
+
+/** Takes a worker off the list when it has closed. */
+export const withdrawWorker = async (db: Db, worker: { workerId: string }): Promise<void> => {
+  await db.deleteFrom("workers").where("id", "=", worker.workerId).execute();
+};
+
+export interface HeldRun {
+  runId: string;
+  attempt: number;
+}
+
+export interface Heartbeat {
+  /** The runs whose lease was renewed; a held run that is missing is lost. */
+  held: Map<string, { stopRequested: boolean }>;
+}
+
+/**
+ * Lease out, stop flags back: one statement for all runs of a worker and for the worker itself, every second.
+ * @param input.closed runs whose log was closed since the last beat, with their last cursor: written along, so that ending a run costs no
+ *   commit of its own for it
+ */
+export const heartbeat = async (
+  db: Db,
+  input: {
+    workerId: string;
+    concurrency: number;
+    leaseMs: number;
+    runs: readonly HeldRun[];
+    closed: readonly { runId: string; cursor: string }[];
+  },
+): Promise<Heartbeat> => {
+  const result = await sql<{ id: string; stop_requested: boolean }>`
+    with beat as (
+      insert into cortex.workers (id, concurrency) values (${input.workerId}, ${input.concurrency})
+      on conflict (id) do update set heartbeat_at = clock_timestamp()
+    ), closed as (
+      update cortex.agent_runs set log_cursor = ended.cursor
+      from jsonb_to_recordset(${JSON.stringify(input.closed)}::jsonb) as ended("runId" uuid, cursor text)
+      where agent_runs.id = ended."runId" and log_cursor is null
+    )
+    update cortex.agent_runs set lease_until = clock_timestamp() + ${input.leaseMs} * interval '1 millisecond'
+    from jsonb_to_recordset(${JSON.stringify(input.runs)}::jsonb) as held("runId" uuid, attempt int)
+    where agent_runs.id = held."runId" and agent_runs.attempt = held.attempt and agent_runs.status = 'running'
+    returning agent_runs.id, agent_runs.stop_requested_at is not null as stop_requested`.execute(db);
+  return { held: new Map(result.rows.map((row) => [row.id, { stopRequested: row.stop_requested }])) };
+};

@@ -1,0 +1,17 @@
+export { admitRuns } from "./admission.ts";
+export { type ClaimedRun, claimRun, leaseEnd } from "./claim-run.ts";
+export { closeLog } from "./close-log.ts";
+export { durableEvents, eventIdentity, terminalEvent, workedAttempts } from "./durable-events.ts";
+export type { EngineEvent, EngineOutcome } from "./engine-events.ts";
+export { ensureLog, type LogPort, type LogState, openLog } from "./ensure-log.ts";
+export { announceWorker, withdrawWorker } from "./fleet.ts";
+export { handOver } from "./hand-over.ts";
+export { initiateRun, type InitiateRunInput } from "./initiate-run.ts";
+export { createLeaseKeeper, type Lease, type LeaseKeeper } from "./lease.ts";
+export { createRecorder, type LogSink, type Recorder } from "./recorder.ts";
+export { type Deliver, type Delivery, FencedError, LeaseEnded, type LeaseEndReason, type RunRow } from "./run.ts";
+export { type LeftCall, readPostedMessages, readRunInput, type RunInput } from "./run-input.ts";
+export { defaultRunSettings, type RunSettings } from "./settings.ts";
+export { startRun, type StartRunDeps, type StartRunInput } from "./start-run.ts";
+export { stopRun, type StopRunDeps } from "./stop-run.ts";
+export { type Swept, sweepRuns } from "./sweep-runs.ts";

@@ -1,0 +1,63 @@
+import type { ToolCallRequest, ToolEffect } from "@cortex/contracts";
+import type { ToolCallCompleted, UnfinishedCall } from "./engine-events.ts";
+import type { NewMessage, SettleWrite } from "./progress.ts";
+
+/** A tool call of a step, as far as it has come. */
+export interface StepCall {
+  request: ToolCallRequest;
+  effect: ToolEffect;
+}
+
+/** A step whose answer is stored and whose tool calls are under way. */
+export interface OpenStep {
+  step: number;
+  calls: readonly StepCall[];
+  /** Results by call id, as far as there are any. */
+  results: Map<string, { result: string }>;
+  /** Of those, the ones that Postgres does not hold yet. */
+  unsettled: ToolCallCompleted[];
+}
+
+export const openStep = (step: number, calls: readonly StepCall[]): OpenStep => ({
+  step,
+  calls,
+  results: new Map(),
+  unsettled: [],
+});
+
+/** The results of a step as messages, in the order in which the model asked, whatever order they came in. */
+export const resultMessages = (open: OpenStep): NewMessage[] =>
+  open.calls.flatMap(({ request }) => {
+    const done = open.results.get(request.id);
+    if (!done) return [];
+    return [
+      {
+        id: crypto.randomUUID(),
+        step: open.step,
+        role: "tool",
+        status: "complete",
+        text: done.result,
+        toolCalls: [],
+        toolCallId: request.id,
+      },
+    ];
+  });
+
+export const settlement = (call: ToolCallCompleted): SettleWrite => ({
+  callId: call.tool_call_id,
+  state: call.effect_state === "unknown" ? "unknown" : call.effect_state === "failed" ? "failed" : "done",
+  result: call.result,
+  isError: call.is_error,
+  durationMs: Math.round(call.duration_ms),
+});
+
+/** The event that settles a call which the end of its run left without a result. */
+export const unfinishedCall = (call: UnfinishedCall): ToolCallCompleted => ({
+  type: "tool_call.completed",
+  tool_call_id: call.tool_call_id,
+  name: call.name,
+  result: call.result,
+  is_error: true,
+  effect_state: call.effect_state,
+  duration_ms: 0,
+});

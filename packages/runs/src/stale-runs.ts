@@ -1,0 +1,57 @@
+import type { RunError, StopReceipt } from "@cortex/contracts";
+import type { RunRow } from "./run.ts";
+import type { RunSettings } from "./settings.ts";
+
+/** What is to be done about a run that nobody seems to care for. */
+export type StaleVerdict =
+  /** Hand it to the queue again: its job was lost, or its worker. */
+  | { kind: "redeliver" }
+  | { kind: "fail"; error: RunError }
+  | { kind: "stop"; receipt: StopReceipt };
+
+type Candidate = Pick<
+  RunRow,
+  "status" | "admitted_at" | "lease_until" | "stop_requested_at" | "attempts_since_step" | "deadline_at" | "cost_usd"
+>;
+
+/**
+ * Is this run stale, and what follows from it? Pure; somebody else acts, by a conditional write that checks again.
+ * @param now the database's clock
+ */
+export const classifyStaleRun = (run: Candidate, now: Date, settings: RunSettings): StaleVerdict | null => {
+  const since = (time: Date | null) => (time ? now.getTime() - time.getTime() : 0);
+  switch (run.status) {
+    case "queued":
+      // Waiting for admission is not stale, however long it takes.
+      return run.admitted_at && since(run.admitted_at) > settings.unclaimedMs ? { kind: "redeliver" } : null;
+    case "running": {
+      const leaseOver = since(run.lease_until);
+      if (leaseOver <= 0) return null;
+      // Nobody will hear the wish: grant it.
+      if (run.stop_requested_at) return { kind: "stop", receipt: receiptOf(run, run.stop_requested_at, now) };
+      if (leaseOver <= settings.orphanGraceMs) return null;
+      if (run.attempts_since_step >= settings.maxAttemptsWithoutProgress) {
+        const message = `given up after ${run.attempts_since_step} attempts without progress`;
+        return { kind: "fail", error: { code: "worker_lost", message, retryable: true } };
+      }
+      if (run.deadline_at && since(run.deadline_at) > 0) {
+        const message = "the run took longer than it may";
+        return { kind: "fail", error: { code: "deadline_exceeded", message, retryable: true } };
+      }
+      return { kind: "redeliver" };
+    }
+    case "waiting":
+    case "completed":
+    case "failed":
+    case "stopped":
+      return null;
+  }
+};
+
+const receiptOf = (run: Pick<RunRow, "cost_usd">, requestedAt: Date, now: Date): StopReceipt => ({
+  requested_at: requestedAt.toISOString(),
+  stopped_at: now.toISOString(),
+  aborted: ["lost worker"],
+  killed: [],
+  charged_usd: run.cost_usd,
+});

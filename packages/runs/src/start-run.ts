@@ -1,0 +1,140 @@
+import { resolveAgentForRun } from "@cortex/agents";
+import { openGate, reserveForRun } from "@cortex/billing";
+import { AppError, type Metadata, type StartedRun, textParts } from "@cortex/contracts";
+import { asUser, type Db, isUniqueViolation, jsonText, type Tx } from "@cortex/db";
+import { sql } from "kysely";
+import type { Deliver } from "./run.ts";
+
+export interface StartRunDeps {
+  db: Db;
+  deliver: Deliver;
+  /** The model of an agent that names none. */
+  defaultModel: string;
+  /** Refuses a model that this installation does not serve (`unknown_model`). */
+  checkModel: (model: string) => void;
+}
+
+export interface StartRunInput {
+  userId: string;
+  accountId: string | null;
+  threadId: string;
+  requestId: string;
+  agentId: string | null;
+  model: string | null;
+  prompt: string | null;
+  maxCostUsd: string | null;
+  tools: readonly string[] | null;
+  metadata: Metadata;
+}
+
+/**
+ * Starts a run: durable when this returns, and delivered to a worker at once if the fleet has room, otherwise when it is its turn. Needs no
+ * Redis.
+ * @throws AppError `not_found`, `project_deleted`, `thread_busy` (with the run in the way), `thread_empty`, `insufficient_credits`,
+ *   `model_not_in_plan`, `too_many_runs`, `unknown_model`, `forbidden`; then nothing was written
+ */
+export const startRun = async (deps: StartRunDeps, input: StartRunInput): Promise<StartedRun> => {
+  const started = await asUser(deps.db, input, (tx) => startInTransaction(tx, deps, input));
+  if (started.delivery !== null) deps.deliver({ runId: started.run.agent_run_id, delivery: started.delivery });
+  return started.run;
+};
+
+/** The start inside somebody's transaction; the caller delivers after its commit. `delivery` is null if the run has to wait. */
+export const startInTransaction = async (
+  tx: Tx,
+  deps: Pick<StartRunDeps, "defaultModel" | "checkModel">,
+  input: StartRunInput,
+): Promise<{ run: StartedRun; delivery: number | null }> => {
+  const thread = await lockThread(tx, input);
+  const { account_id: accountId, project_id: projectId, thread_id: threadId } = thread;
+  if (thread.deleted) throw new AppError("project_deleted", "the project of this thread has been deleted");
+  if (thread.active_run_id) throw busy(thread.active_run_id);
+  if (thread.next_seq === 0 && input.prompt === null) {
+    throw new AppError("thread_empty", "the thread has no message: post one, or send a prompt");
+  }
+
+  const agent = await resolveAgentForRun(tx, { accountId, agentId: input.agentId });
+  if (!agent) throw new AppError("not_found", "there is no such agent");
+  const model = input.model ?? agent.model ?? deps.defaultModel;
+  deps.checkModel(model);
+  const gate = await openGate(tx, { accountId, model });
+
+  const runId = crypto.randomUUID();
+  await insertRun(tx, { ...input, runId, accountId, projectId, threadId, agent, model, reservedUsd: gate.reserveUsd });
+  await reserveForRun(tx, { accountId, runId, reserveUsd: gate.reserveUsd });
+  const admitted = await sql<{ delivery: number | null }>`
+    select cortex.admit_at_start(${runId}, ${accountId}) as delivery`.execute(tx);
+  return {
+    run: { agent_run_id: runId, thread_id: threadId, status: "queued" } as StartedRun,
+    delivery: admitted.rows[0]?.delivery ?? null,
+  };
+};
+
+interface LockedThread {
+  thread_id: string;
+  project_id: string;
+  account_id: string;
+  next_seq: number;
+  deleted: boolean;
+  active_run_id: string | null;
+}
+
+/** The thread under lock, so that seq and "one active run" are decided by one start at a time. */
+const lockThread = async (tx: Tx, input: Pick<StartRunInput, "threadId">): Promise<LockedThread> => {
+  const found = await sql<LockedThread>`
+    select threads.id as thread_id, threads.project_id, threads.account_id, threads.next_seq,
+      projects.deleted_at is not null as deleted,
+      (select agent_runs.id from cortex.agent_runs
+        where agent_runs.thread_id = threads.id and agent_runs.status in ('queued', 'running', 'waiting')) as active_run_id
+    from cortex.threads join cortex.projects on projects.id = threads.project_id
+    where threads.id = ${input.threadId}
+    for update of threads`.execute(tx);
+  const [thread] = found.rows;
+  if (thread) return thread;
+  // Row-level security lets a viewer read the thread but not lock it.
+  const visible = await tx.selectFrom("threads").select("id").where("id", "=", input.threadId).executeTakeFirst();
+  if (visible) throw new AppError("forbidden", "your role in this account may not start runs");
+  throw new AppError("not_found", "there is no such thread");
+};
+
+const busy = (runId: string): AppError =>
+  new AppError("thread_busy", "the thread has an active run; wait for its end or stop it", { agent_run_id: runId });
+
+/** Prompt, run and outbox row in one statement. */
+const insertRun = async (
+  tx: Tx,
+  run: StartRunInput & {
+    runId: string;
+    projectId: string;
+    agent: { agentId: string; versionId: string };
+    model: string;
+    reservedUsd: string;
+  },
+): Promise<void> => {
+  const prompt = run.prompt === null ? null : jsonText(textParts(run.prompt));
+  try {
+    await sql`
+      with numbered as (
+        update cortex.threads set next_seq = next_seq + 1, updated_at = now()
+        where id = ${run.threadId} and ${prompt}::jsonb is not null
+        returning next_seq - 1 as seq
+      ), message as (
+        insert into cortex.messages (account_id, thread_id, seq, role, content)
+        select ${run.accountId}, ${run.threadId}, seq, 'user', ${prompt}::jsonb from numbered
+      ), run as (
+        insert into cortex.agent_runs (id, account_id, project_id, thread_id, agent_id, agent_version_id, created_by, request_id, model,
+          tools, max_cost_usd, metadata, reserved_usd)
+        values (${run.runId}, ${run.accountId}, ${run.projectId}, ${run.threadId}, ${run.agent.agentId}, ${run.agent.versionId},
+          ${run.userId}, ${run.requestId}, ${run.model}, ${run.tools}::text[], ${run.maxCostUsd}::numeric,
+          ${jsonText(run.metadata)}::jsonb, ${run.reservedUsd}::numeric)
+        returning id, account_id
+      )
+      insert into cortex.outbox (run_id, account_id) select id, account_id from run`.execute(tx);
+  } catch (error) {
+    // The thread's lock makes this impossible for us; the index is the last word for whoever else writes runs.
+    if (isUniqueViolation(error, "agent_runs_one_active_per_thread")) {
+      throw new AppError("thread_busy", "the thread has an active run; wait for its end or stop it", {}, { cause: error });
+    }
+    throw error;
+  }
+};

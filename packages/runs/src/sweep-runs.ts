@@ -1,0 +1,115 @@
+import { asAccount, asFleet, type Db } from "@cortex/db";
+import type { Logger } from "@cortex/observability";
+import { sql } from "kysely";
+import { closeLog } from "./close-log.ts";
+import type { LogPort } from "./ensure-log.ts";
+import { finishFromOutside } from "./finish-from-outside.ts";
+import type { Deliver, Delivery, RunRow } from "./run.ts";
+import type { RunSettings } from "./settings.ts";
+import { classifyStaleRun, type StaleVerdict } from "./stale-runs.ts";
+
+export interface SweepDeps {
+  db: Db;
+  log: Logger;
+  deliver: Deliver;
+  /** Does the queue still hold this delivery (waiting, delayed or active)? */
+  isQueued: (delivery: Delivery) => Promise<boolean>;
+  eventLog: LogPort;
+}
+
+export interface Swept {
+  redelivered: number;
+  ended: number;
+  logsClosed: number;
+}
+
+/** One sweeper at a time in the whole fleet: the holder of this advisory lock. The number only has to be ours. */
+const sweepLock = 7_262_019;
+const batch = 100;
+
+/**
+ * Finds what nobody cares for and sets it going again: admitted runs that no queue knows, runs whose worker is gone, ended runs whose log has
+ * no end. Every act is a conditional write that checks again, so a sweep that is late or doubled harms nothing.
+ * @returns null if another process is sweeping
+ */
+export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise<Swept | null> => {
+  const found = await asFleet(deps.db, async (tx) => {
+    const lock = await sql<{ held: boolean }>`select pg_try_advisory_xact_lock(${sweepLock}) as held`.execute(tx);
+    if (!lock.rows[0]?.held) return null;
+    const stale = await sql<RunRow & { now: Date }>`
+      select *, clock_timestamp() as now from cortex.agent_runs
+      where (status = 'running' and lease_until < clock_timestamp())
+        or (status = 'queued' and admitted_at < clock_timestamp() - ${settings.unclaimedMs} * interval '1 millisecond')
+      order by created_at limit ${batch}`.execute(tx);
+    const unclosed = await sql<Pick<RunRow, "id" | "account_id">>`
+      select id, account_id from cortex.agent_runs
+      where log_cursor is null and status in ('completed', 'failed', 'stopped')
+        and completed_at < clock_timestamp() - ${settings.unclosedLogMs} * interval '1 millisecond'
+      order by completed_at limit ${batch}`.execute(tx);
+    await sql`delete from cortex.workers where heartbeat_at < clock_timestamp() - interval '10 minutes'`.execute(tx);
+    return { stale: stale.rows, unclosed: unclosed.rows };
+  });
+  if (!found) return null;
+
+  const swept: Swept = { redelivered: 0, ended: 0, logsClosed: 0 };
+  for (const run of found.stale) {
+    const verdict = classifyStaleRun(run, run.now, settings);
+    if (!verdict) continue;
+    const acted = await act(deps, run, verdict);
+    if (acted === "redelivered") swept.redelivered += 1;
+    if (acted === "ended") swept.ended += 1;
+  }
+  for (const run of found.unclosed) {
+    if (await closeLog(deps, { runId: run.id, scope: { userId: null, accountId: run.account_id } })) swept.logsClosed += 1;
+  }
+  return swept;
+};
+
+const act = async (deps: SweepDeps, run: RunRow, verdict: StaleVerdict): Promise<"redelivered" | "ended" | null> => {
+  if (verdict.kind === "redeliver") {
+    // The queue brings a stalled job back by itself; a second delivery beside it would only be refused by the claim.
+    if (run.status === "queued" && (await deps.isQueued({ runId: run.id, delivery: run.delivery }))) return null;
+    const next = await raiseDelivery(deps.db, run);
+    if (next === null) return null;
+    deps.log.warn({ run_id: run.id, delivery: next, status: run.status, attempt: run.attempt }, "run delivered again");
+    deps.deliver({ runId: run.id, delivery: next });
+    return "redelivered";
+  }
+  const end =
+    verdict.kind === "fail"
+      ? { status: "failed" as const, error: verdict.error, receipt: null }
+      : { status: "stopped" as const, error: null, receipt: verdict.receipt };
+  const ended = await asAccount(deps.db, { accountId: run.account_id }, async (tx) => {
+    const done = await finishFromOutside(tx, { runId: run.id, ...end });
+    if (done) await settleAbandonedCalls(tx, { runId: run.id });
+    return done;
+  });
+  if (!ended) return null;
+  deps.log.warn({ run_id: run.id, status: end.status, code: end.error?.code }, "run ended for its lost worker");
+  await closeLog(deps, { runId: run.id, scope: { userId: null, accountId: run.account_id } });
+  return "ended";
+};
+
+/** A job id is never used twice, so that the corpse of an old job cannot swallow a new one. */
+const raiseDelivery = async (db: Db, run: Pick<RunRow, "id" | "delivery">): Promise<number | null> => {
+  const raised = await db
+    .updateTable("agent_runs")
+    .set({ delivery: run.delivery + 1 })
+    .where("id", "=", run.id)
+    .where("delivery", "=", run.delivery)
+    .where("status", "in", ["queued", "running"])
+    .returning("delivery")
+    .executeTakeFirst();
+  return raised?.delivery ?? null;
+};
+
+/** Calls that were under way when their worker was lost, in a run that nobody will go on with. */
+const settleAbandonedCalls = async (db: Db, input: { runId: string }): Promise<void> => {
+  await sql`
+    update cortex.tool_calls set
+      state = case effect when 'once' then 'unknown' else 'failed' end,
+      result = 'The worker was lost during this call.' || case effect when 'once' then ' Whether it took effect is not known.' else '' end,
+      is_error = true,
+      ended_at = clock_timestamp()
+    where run_id = ${input.runId} and state = 'started'`.execute(db);
+};
