@@ -1,0 +1,110 @@
+import type { RunErrorCode, ToolCallRequest, Usage, Usd } from "@cortex/contracts";
+import type { Logger } from "@cortex/observability";
+import type { OpenSandbox } from "@cortex/sandbox/port";
+import type { CompletedAnswer } from "./events.ts";
+import type { AgentMessage } from "./messages.ts";
+import type { Model, ModelParameters } from "./model.ts";
+import type { ModelPrice } from "./models/catalogue.ts";
+import type { Tool } from "./tool.ts";
+import type { UnfinishedCall } from "./tool-calls.ts";
+
+export interface AgentDeps {
+  model: Model;
+  /** In the order in which the model gets them. Keep it stable: providers cache the beginning of a prompt. */
+  tools: readonly Tool[];
+  hooks?: AgentHooks;
+  /** Without it, tools that need a computer fail and say why. */
+  openSandbox?: OpenSandbox;
+  /** Where faults go that the model and the user only see as a sentence. */
+  log?: Logger;
+}
+
+/** Questions to whoever keeps the run. What a hook throws is thrown by `runAgent`: it is a fault of the house, not of the run. */
+export interface AgentHooks {
+  /** Asked after each step: user messages posted meanwhile, oldest first, each given once. */
+  nextMessages?(): Promise<readonly AgentMessage[]>;
+  /** Asked before each model call: may this run spend more? */
+  beforeStep?(): Promise<"go" | { stop: RunErrorCode }>;
+}
+
+export interface AgentLimits {
+  /** Steps of the whole run, earlier attempts included. */
+  maxSteps: number;
+  /** When the run must have ended. */
+  deadline: Date;
+  /** Money of the whole run, earlier attempts included. Not enforced for a model without a known price. */
+  maxCostUsd?: Usd | undefined;
+  /** The same calls in so many steps in a row are not run any more and end the run. Default 3. */
+  maxRepeatedCalls?: number;
+  /** Calls of one answer that run at the same time. Default 8. */
+  maxParallelCalls?: number;
+}
+
+/** A call of the last assistant message, as an earlier attempt left it. */
+export type PendingToolCall =
+  /** Settled: the result is taken as it is, no event is yielded. */
+  | { call: ToolCallRequest; state: "done"; result: string; isError: boolean }
+  /** Never begun, or harmless to repeat: it runs first. */
+  | { call: ToolCallRequest; state: "run" }
+  /** Begun and not settled: it is not repeated, and the model is told that nobody knows. */
+  | { call: ToolCallRequest; state: "unknown" };
+
+export interface AgentInput {
+  runId: string;
+  requestId: string;
+  /** The system prompt. */
+  instructions: string;
+  /** The conversation, oldest first. Holes of earlier runs (calls without results) are repaired, see `context/history.ts`. */
+  messages: readonly AgentMessage[];
+  /** The model's name at the endpoint. */
+  model: string;
+  parameters?: ModelParameters;
+  /** Left out: from the catalogue. Null: none is known. */
+  price?: ModelPrice | null;
+  limits: AgentLimits;
+  /** The number of the next model call; 0 in a fresh run. Pending calls belong to the step before it and close it. */
+  firstStep: number;
+  pendingToolCalls?: readonly PendingToolCall[];
+  /** What earlier attempts of this run used; the totals and the budget begin there. */
+  spent?: { usage: Usage; cost_usd: Usd };
+  /** Further headers of the model requests. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** An answer that the end of the run cut short. What was shown of it is worth keeping, marked `interrupted`. */
+export interface InterruptedAnswer extends CompletedAnswer {
+  status: "interrupted";
+}
+
+export interface AgentTotals {
+  /** Of the whole run, `input.spent` included. */
+  usage: Usage;
+  cost_usd: Usd;
+  /** The part of it that no `model.completed` carried: answers that broke, failed or were aborted. Estimated from what was seen. */
+  unreported: { usage: Usage; cost_usd: Usd };
+}
+
+/** How it ended: returned, never thrown. */
+export type AgentOutcome = AgentTotals &
+  (
+    | { kind: "completed" }
+    | {
+        kind: "failed";
+        code: RunErrorCode;
+        /** Fit for the user. */
+        message: string;
+        /** The same run may succeed when it is started again. */
+        retryable: boolean;
+        interrupted: InterruptedAnswer | null;
+      }
+    | {
+        kind: "aborted";
+        /** The reason of the caller's signal. */
+        reason: unknown;
+        interrupted: InterruptedAnswer | null;
+        /** Calls of the last answer that have no result. The caller decides: a successor may run them, or they are settled as they say. */
+        unfinished: UnfinishedCall[];
+        /** What was under way, for a receipt: `model call`, `tool call <name>`, or nothing. */
+        aborted: string[];
+      }
+  );

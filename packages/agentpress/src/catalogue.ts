@@ -1,0 +1,15 @@
+/**
+ * What the API may know of the engine: which tools there are and how they look, and which models at which price. It loads the tools'
+ * own files, because the schema that a model gets stands there and nowhere else, but neither the loop nor a model adapter, and it
+ * hands out nothing that could run.
+ */
+import { ToolInfo } from "@cortex/contracts";
+import { discoverTools } from "./discover-tools.ts";
+
+export { costOf, findModel, modelCatalogue, type ModelInfo, type ModelPrice, priceAt } from "./models/catalogue.ts";
+
+/** The tools as `GET /tools` lists them, by name; `parameters` is exactly what a model gets. Called once, at boot. */
+export const loadToolCatalogue = async (): Promise<ToolInfo[]> =>
+  (await discoverTools()).map(({ name, title, description, effect, parameters }) =>
+    ToolInfo.parse({ name, title, description, effect, parameters }),
+  );

@@ -1,0 +1,21 @@
+export type {
+  AgentDeps,
+  AgentHooks,
+  AgentInput,
+  AgentLimits,
+  AgentOutcome,
+  AgentTotals,
+  InterruptedAnswer,
+  PendingToolCall,
+} from "./agent.ts";
+export { fromStored } from "./context/history.ts";
+export { discoverTools } from "./discover-tools.ts";
+export { ModelError, ToolFailure } from "./errors.ts";
+export type { AgentEvent, CompletedAnswer, LiveEvent, ModelCompleted, ToolClaim } from "./events.ts";
+export { type AgentMessage, userMessage } from "./messages.ts";
+export type { FinishReason, Model, ModelEvent, ModelParameters, ModelRequest, ToolDeclaration } from "./model.ts";
+export { createOpenAiModel, type OpenAiModel, type OpenAiModelOptions } from "./models/openai.ts";
+export { runAgent } from "./run-agent.ts";
+export { defineTool, type Tool, type ToolDefinition } from "./tool.ts";
+export type { UnfinishedCall } from "./tool-calls.ts";
+export type { ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";

@@ -1,0 +1,81 @@
+import type { MessagePart, ToolCallRequest } from "@cortex/contracts";
+import type { OpenAI } from "openai";
+import { type AgentMessage, textOf, type UserMessage } from "../messages.ts";
+import type { ModelRequest } from "../model.ts";
+
+type Chat = OpenAI.Chat.Completions.ChatCompletionCreateParamsStreaming;
+type ChatMessage = OpenAI.Chat.Completions.ChatCompletionMessageParam;
+type UserPart = OpenAI.Chat.Completions.ChatCompletionContentPart;
+
+const sizeOf = (size: number | undefined): string => (size === undefined ? "" : `, ${size} bytes`);
+
+const userPart = (part: MessagePart): UserPart => {
+  switch (part.type) {
+    case "text":
+      return { type: "text", text: part.text };
+    case "image":
+      return { type: "image_url", image_url: { url: part.url } };
+    case "file":
+      // The model reads it with a tool; its content may be far longer than a prompt.
+      return { type: "text", text: `[File "${part.name}" at ${part.path}${sizeOf(part.size)}]` };
+  }
+};
+
+const userContent = (message: UserMessage): string | UserPart[] => {
+  const [only] = message.content;
+  return message.content.length === 1 && only?.type === "text" ? only.text : message.content.map(userPart);
+};
+
+/**
+ * Endpoints that translate for other providers parse the arguments of earlier calls and fail on anything but an object, so what the
+ * model once wrote wrongly goes back to it inside one.
+ */
+const argumentsText = (args: ToolCallRequest["arguments"]): string =>
+  JSON.stringify(args !== null && typeof args === "object" && !Array.isArray(args) ? args : { unreadable: args });
+
+const chatMessage = (message: AgentMessage): ChatMessage => {
+  switch (message.role) {
+    case "user":
+      return { role: "user", content: userContent(message) };
+    case "tool":
+      return { role: "tool", tool_call_id: message.tool_call_id, content: textOf(message.content) };
+    case "assistant": {
+      const content = textOf(message.content);
+      if (message.tool_calls.length === 0) return { role: "assistant", content };
+      return {
+        role: "assistant",
+        content: content === "" ? null : content,
+        tool_calls: message.tool_calls.map((call) => ({
+          id: call.id,
+          type: "function",
+          function: { name: call.name, arguments: argumentsText(call.arguments) },
+        })),
+      };
+    }
+  }
+};
+
+/** The body of a streaming chat completion. The order of everything is stable, so that providers can cache the beginning. */
+export const chatBody = (request: ModelRequest): Chat => {
+  const { temperature, topP, maxOutputTokens, reasoningEffort } = request.parameters;
+  const system: ChatMessage[] = request.instructions === "" ? [] : [{ role: "system", content: request.instructions }];
+  return {
+    model: request.model,
+    messages: [...system, ...request.messages.map(chatMessage)],
+    ...(request.tools.length === 0
+      ? {}
+      : {
+          tools: request.tools.map(({ name, description, parameters }) => ({
+            type: "function" as const,
+            function: { name, description, parameters },
+          })),
+        }),
+    stream: true,
+    stream_options: { include_usage: true },
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    // The older name: every endpoint knows it, and proxies translate it for models that want the newer one.
+    ...(maxOutputTokens === undefined ? {} : { max_tokens: maxOutputTokens }),
+    ...(reasoningEffort === undefined ? {} : { reasoning_effort: reasoningEffort }),
+  };
+};

@@ -1,0 +1,34 @@
+import type { EffectState } from "@cortex/contracts";
+import type { OpenSandbox } from "@cortex/sandbox/port";
+
+/** What a tool may use. Everything that it does must end when `signal` is aborted; the reason says why. */
+export interface ToolContext {
+  readonly signal: AbortSignal;
+  readonly runId: string;
+  readonly toolCallId: string;
+  /** The same in every attempt of this call: hand it to whatever deduplicates. */
+  readonly idempotencyKey: string;
+  /** Shows a piece of output live. Resolves when there is room for more: await it, and memory stays bounded at your source. */
+  output(chunk: string): Promise<void>;
+  /** The project's computer, started on first need. @throws ToolFailure when this run has none */
+  openSandbox: OpenSandbox;
+  now(): Date;
+}
+
+/** What a tool answers. Plain text is a success. */
+export interface ToolAnswer {
+  content: string;
+  /** The model should see this as a failure. Whatever the tool did, it did: only `ToolFailure` says that nothing was changed. */
+  isError?: boolean;
+}
+
+/** What became of a call. A call never throws. */
+export interface ToolOutcome {
+  content: string;
+  isError: boolean;
+  effectState: EffectState;
+  /** It was cut short by the end of the run, not by a limit of its own: nobody knows how far it got. */
+  interrupted: boolean;
+  /** What was thrown, where it was not the tool's own refusal: for the log, never for the model. */
+  fault: unknown;
+}
