@@ -1,7 +1,7 @@
 import { StackError } from "../stack-error.ts";
 
 /** Is this address or host name (no port, no brackets) this very machine? Names below `localhost` are, by RFC 6761. */
-export function isLoopbackHost(host: string): boolean {
+function isLoopbackHost(host: string): boolean {
   const name = host.toLowerCase();
   if (name === "localhost" || name.endsWith(".localhost") || name === "::1") return true;
   return /^127(\.\d{1,3}){3}$/.test(name);

@@ -101,7 +101,8 @@ test("right passwords are not counted, however many come at once", async () => {
   const email = newEmail();
   await auth.client().auth.signUp({ email, password: PASSWORD });
   const signIn = () => auth.client().auth.signInWithPassword({ email, password: PASSWORD });
-  for (const answer of await Promise.all(Array.from({ length: 16 }, signIn))) sessionIn(answer);
+  const answers = await Promise.all(Array.from({ length: 16 }, signIn));
+  expect(answers.map(({ error }) => error)).toEqual(answers.map(() => null));
 });
 
 test("the access token is ES256, carries the hosted claims and verifies through the JWKS", async () => {

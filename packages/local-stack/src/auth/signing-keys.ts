@@ -25,7 +25,7 @@ export interface SigningKeys {
 
 /** The ES256 keys of this stack; the first is made at the first start. @throws StackError `data_folder` if the file is broken */
 export async function loadSigningKeys(folder: string): Promise<SigningKeys> {
-  return importKeys(await readOrCreate(folder));
+  return importKeys(folder, await readOrCreate(folder));
 }
 
 /**
@@ -41,7 +41,7 @@ export async function rotateSigningKeys(folder: string, now: Date): Promise<Sign
   const keys = [await generateKey(), ...retired];
   const draft = await writeDraft(folder, keys);
   await rename(draft, keyFile(folder));
-  return importKeys(keys);
+  return importKeys(folder, keys);
 }
 
 async function readOrCreate(folder: string): Promise<StoredKey[]> {
@@ -91,12 +91,12 @@ function broken(folder: string, cause?: unknown): never {
   );
 }
 
-async function importKeys(stored: StoredKey[]): Promise<SigningKeys> {
-  const [current] = stored;
-  const privateKey = await importJWK(current?.jwk ?? {}, "ES256");
-  if (current === undefined || privateKey instanceof Uint8Array)
-    throw new TypeError("the signing key is not an EC key");
-  return { current: { kid: current.jwk.kid, privateKey }, published: stored.map(({ jwk }) => publicPart(jwk)) };
+async function importKeys(folder: string, stored: StoredKey[]): Promise<SigningKeys> {
+  const jwk = stored[0]?.jwk;
+  if (jwk?.d === undefined) return broken(folder);
+  const privateKey = await importJWK(jwk, "ES256").catch((error: unknown) => broken(folder, error));
+  if (privateKey instanceof Uint8Array) return broken(folder);
+  return { current: { kid: jwk.kid, privateKey }, published: stored.map((key) => publicPart(key.jwk)) };
 }
 
 async function generateKey(): Promise<StoredKey> {

@@ -38,7 +38,7 @@ async function passwordGrant(
   const attempt = services.limits.passwordAttempt({ email, address: addressOf(context) });
   const user = await findUserByEmail(services.db, email);
   const hash = user?.encrypted_password ?? null;
-  const matches = await services.passwords.matches(body.rawText("password") ?? "", hash, attempt.take);
+  const matches = await services.passwords.matches(body.rawText("password") ?? "", hash, () => attempt.take());
   if (user === null || !matches) throw new AuthFailure(400, "invalid_credentials", "Invalid login credentials");
   attempt.refund();
 
