@@ -4,7 +4,7 @@ import { z } from "zod";
  * Ids on the wire are lowercase uuids. Branding keeps a thread id from being passed where a run id is meant; the brand
  * exists only at compile time.
  */
-const id = <Name extends string>(name: Name) => z.uuid().toLowerCase().brand<Name>();
+const id = <Name extends string>(_name: Name) => z.uuid().toLowerCase().brand<Name>();
 
 export const AccountId = id("AccountId");
 export const UserId = id("UserId");
