@@ -1,0 +1,1 @@
+export { type AgentForRun, resolveAgentForRun } from "./resolve-agent.ts";
