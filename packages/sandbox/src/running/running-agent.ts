@@ -1,0 +1,89 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { SandboxError } from "../port/errors.ts";
+import { AgentLink, type LinkOptions } from "./agent-link.ts";
+
+/** How to start the process that holds an agent. */
+export interface AgentCommand {
+  program: string;
+  args: readonly string[];
+  /** The whole environment of the process: nothing of ours goes along. */
+  env: Readonly<Record<string, string>>;
+}
+
+/** A process with an agent that listens. */
+export interface RunningAgent {
+  pid: number;
+  link: AgentLink;
+  /** Resolves when the process has ended, for whatever reason. */
+  exited: Promise<void>;
+  /** Ends it and everything in it, at once. Resolves when it has ended. */
+  stop(): Promise<void>;
+}
+
+/** A start takes tens of milliseconds; on a machine that swaps, seconds. Beyond this it will not come up. */
+const startTimeoutMs = 15_000;
+const maxComplaintBytes = 4_000;
+
+/** The last words of a process, for the log: bounded, one line. */
+const collectComplaints = (stderr: Readable): (() => string) => {
+  let text = "";
+  stderr.setEncoding("utf8");
+  stderr.on("data", (chunk: string) => {
+    text = (text + chunk).slice(-maxComplaintBytes);
+  });
+  return () => text.trim().replaceAll(/\s+/g, " ");
+};
+
+type AgentProcess = ChildProcessByStdio<Writable, Readable, Readable>;
+
+const spawned = (command: AgentCommand): AgentProcess =>
+  spawn(command.program, command.args, { stdio: ["pipe", "pipe", "pipe"], env: command.env, cwd: "/" });
+
+/**
+ * Starts the process and waits for its agent.
+ * @throws SandboxError `sandbox_unavailable` with what the process said, if it does not come up
+ */
+export const startAgent = async (command: AgentCommand, options: LinkOptions): Promise<RunningAgent> => {
+  const child = spawned(command);
+  const complaints = collectComplaints(child.stderr);
+  const exit = Promise.withResolvers<void>();
+  const link = new AgentLink({ input: child.stdout, output: child.stdin }, options);
+
+  child.once("exit", (code, signal) => {
+    link.break(
+      new SandboxError("sandbox_stopped", "The sandbox stopped.", { cause: new Error(`exit ${code ?? signal}`) }),
+    );
+    exit.resolve();
+  });
+  child.once("error", (error) => {
+    link.break(new SandboxError("sandbox_unavailable", "The sandbox could not be started.", { cause: error }));
+    // Without a process there is no exit to wait for.
+    if (child.pid === undefined) exit.resolve();
+  });
+  // A broken link is of no use to anybody: nobody could ever stop what runs behind it.
+  void link.broken.then(() => child.kill("SIGKILL"));
+
+  const timer = setTimeout(
+    () => link.break(new SandboxError("sandbox_unavailable", "The sandbox did not start in time.")),
+    startTimeoutMs,
+  );
+  try {
+    await link.ready;
+  } catch (error) {
+    await exit.promise;
+    const said = complaints() || (error instanceof Error ? error.message : String(error));
+    throw new SandboxError("sandbox_unavailable", `The sandbox could not be started: ${said}`, { cause: error });
+  } finally {
+    clearTimeout(timer);
+  }
+  return {
+    pid: child.pid ?? 0,
+    link,
+    exited: exit.promise,
+    stop: async () => {
+      link.break(new SandboxError("sandbox_stopped", "The sandbox was stopped."));
+      await exit.promise;
+    },
+  };
+};
