@@ -55,7 +55,10 @@ export const inScope = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Pr
           return result;
         } catch (error) {
           // A broken connection cannot roll back, and need not: the server does. The first error is the one that matters.
-          await sql.raw("rollback").execute(connection).catch(() => undefined);
+          await sql
+            .raw("rollback")
+            .execute(connection)
+            .catch(() => undefined);
           throw error;
         }
       });

@@ -8,9 +8,10 @@ import type { Deliver } from "./run.ts";
  * @returns how many were admitted
  */
 export const admitRuns = async (deps: { db: Db; deliver: Deliver }, input: { batch: number }): Promise<number> => {
-  const admitted = await sql<{ run_id: string; delivery: number }>`select * from cortex.admit_runs(${input.batch})`.execute(
-    deps.db,
-  );
+  const admitted = await sql<{
+    run_id: string;
+    delivery: number;
+  }>`select * from cortex.admit_runs(${input.batch})`.execute(deps.db);
   for (const row of admitted.rows) deps.deliver({ runId: row.run_id, delivery: row.delivery });
   return admitted.rows.length;
 };

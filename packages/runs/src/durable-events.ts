@@ -1,4 +1,5 @@
 import {
+  canonicalUsd,
   type Message,
   type RunEvent,
   RunError,
@@ -28,8 +29,12 @@ export const workedAttempts = (run: Pick<RunRow, "attempt" | "status">): number 
 
 /** How a run ended, as the event that closes its log; null while it has not ended. */
 export const terminalEvent = (run: RunRow): UnplacedEvent | null => {
-  const base = { run_id: run.id as RunEvent["run_id"], at: (run.completed_at ?? run.created_at).toISOString(), attempt: workedAttempts(run) };
-  const totals = { usage: Usage.parse(run.usage), cost_usd: run.cost_usd };
+  const base = {
+    run_id: run.id as RunEvent["run_id"],
+    at: (run.completed_at ?? run.created_at).toISOString(),
+    attempt: workedAttempts(run),
+  };
+  const totals = { usage: Usage.parse(run.usage), cost_usd: canonicalUsd(run.cost_usd) };
   switch (run.status) {
     case "completed":
       return { ...base, type: "run.completed", ...totals };
@@ -81,7 +86,8 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
     const calls = callsByStep.get(step.step) ?? [];
     events.push({ ...base, type: "step.started", at: at(step.started_at), step: step.step, model: step.model });
     for (const { message } of messages) {
-      if (message.role === "assistant") events.push({ ...base, type: "message.completed", at: message.created_at, message });
+      if (message.role === "assistant")
+        events.push({ ...base, type: "message.completed", at: message.created_at, message });
     }
     for (const call of calls) {
       events.push({
@@ -117,7 +123,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
         at: at(step.ended_at),
         step: step.step,
         usage: Usage.parse(step.usage),
-        cost_usd: step.cost_usd,
+        cost_usd: canonicalUsd(step.cost_usd),
         duration_ms: step.duration_ms,
       });
     }

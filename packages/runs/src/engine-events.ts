@@ -1,4 +1,12 @@
-import type { EffectState, EventPayload, RunErrorCode, ToolCallRequest, ToolEffect, Usage, Usd } from "@cortex/contracts";
+import type {
+  EffectState,
+  EventPayload,
+  RunErrorCode,
+  ToolCallRequest,
+  ToolEffect,
+  Usage,
+  Usd,
+} from "@cortex/contracts";
 
 type Payload<Type extends EventPayload["type"]> = Extract<EventPayload, { type: Type }>;
 
@@ -69,4 +77,3 @@ export type EngineOutcome = {
       aborted: readonly string[];
     }
 );
-

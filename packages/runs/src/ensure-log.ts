@@ -16,11 +16,18 @@ export interface LogState {
 /** What this room needs of the live log; packages/events fits. */
 export interface LogPort {
   /** Creates the log of that epoch unless one of the same or a later epoch exists; says what is there afterwards. */
-  open(input: { runId: string; attempt: number; epoch: number; events: readonly UnplacedEvent[] }): Promise<
-    LogState & { created: boolean }
-  >;
+  open(input: {
+    runId: string;
+    attempt: number;
+    epoch: number;
+    events: readonly UnplacedEvent[];
+  }): Promise<LogState & { created: boolean }>;
   /** The raw entries and the state; null if there is no log. */
-  read(input: { runId: string; from: number; limit: number }): Promise<(LogState & { entries: readonly string[] }) | null>;
+  read(input: {
+    runId: string;
+    from: number;
+    limit: number;
+  }): Promise<(LogState & { entries: readonly string[] }) | null>;
   /** Compare-and-append: `lost` if the log is not as expected, `fenced` if a later attempt has written, `closed` after its end. */
   append(input: {
     runId: string;
@@ -69,7 +76,10 @@ export const ensureLog = async (deps: { db: Db; log: LogPort }, input: EnsureLog
       const justClaimed =
         run.status === "running" && run.attempt === 1 && Date.now() - (run.claimed_at?.getTime() ?? 0) < justClaimedMs;
       if (justClaimed && input.as === "reader") return null;
-      const epoch = workedAttempts(run) === 0 ? run.log_epoch : await raiseEpoch(db, { runId, epoch: run.log_epoch, scope: input.scope });
+      const epoch =
+        workedAttempts(run) === 0
+          ? run.log_epoch
+          : await raiseEpoch(db, { runId, epoch: run.log_epoch, scope: input.scope });
       const at = new Date().toISOString();
       const resync: UnplacedEvent[] =
         epoch > 1 ? [{ type: "resync", run_id: run.id as UnplacedEvent["run_id"], at, attempt: run.attempt }] : [];
@@ -114,6 +124,8 @@ export const openLog = async (deps: { db: Db; log: LogPort }, run: RunRow): Prom
 
 /** The next epoch of a run's log, by compare-and-set: of several who saw the same loss one raises it, the others get that number. */
 const raiseEpoch = async (db: Db, input: { runId: string; epoch: number; scope: Scope }): Promise<number> => {
-  await inScope(db, input.scope, (tx) => sql`select cortex.raise_log_epoch(${input.runId}, ${input.epoch})`.execute(tx));
+  await inScope(db, input.scope, (tx) =>
+    sql`select cortex.raise_log_epoch(${input.runId}, ${input.epoch})`.execute(tx),
+  );
   return input.epoch + 1;
 };

@@ -27,7 +27,11 @@ export const initiateRun = async (deps: StartRunDeps, input: InitiateRunInput): 
   });
   const { run, delivery, projectId } = started;
   if (delivery !== null) deps.deliver({ runId: run.agent_run_id, delivery });
-  return { project_id: projectId as InitiatedRun["project_id"], thread_id: run.thread_id, agent_run_id: run.agent_run_id };
+  return {
+    project_id: projectId as InitiatedRun["project_id"],
+    thread_id: run.thread_id,
+    agent_run_id: run.agent_run_id,
+  };
 };
 
 const createThread = async (

@@ -1,7 +1,14 @@
 import { jsonText, type Tx } from "@cortex/db";
-import { type RunError, type StopReceipt, type TerminalRunStatus, textParts, type ToolCallRequest, type ToolEffect, type Usage } from "@cortex/contracts";
+import {
+  type RunError,
+  type StopReceipt,
+  type TerminalRunStatus,
+  textParts,
+  type ToolCallRequest,
+  type ToolEffect,
+  type Usage,
+} from "@cortex/contracts";
 import { sql } from "kysely";
-
 
 /** Whose write it is. It counts only while the run is running and this is its attempt. */
 export interface Fence {

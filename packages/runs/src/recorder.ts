@@ -83,7 +83,13 @@ export const createRecorder = (
   });
 
   const stepCompleted = (event: ModelCompleted): UnplacedEvent =>
-    place({ type: "step.completed", step: event.step, usage: event.usage, cost_usd: event.cost_usd, duration_ms: event.duration_ms });
+    place({
+      type: "step.completed",
+      step: event.step,
+      usage: event.usage,
+      cost_usd: event.cost_usd,
+      duration_ms: event.duration_ms,
+    });
 
   const charge = (event: ModelCompleted) => ({ step: event.step, costUsd: event.cost_usd });
 
@@ -102,9 +108,15 @@ export const createRecorder = (
       effect,
     }));
     const messages = [answerMessage(event.step, event.message)];
-    const written = await writer.write({ ...noProgress, messages, step: stepWrite(event, false), claims }, charge(event));
+    const written = await writer.write(
+      { ...noProgress, messages, step: stepWrite(event, false), claims },
+      charge(event),
+    );
     open = openStep(event.step, calls);
-    await sink.durable(writer.completed(messages, written));
+    const started = event.message.tool_calls.map(({ id, name, arguments: args }) =>
+      place({ type: "tool_call.started", tool_call_id: id, name, arguments: args }),
+    );
+    await sink.durable([...writer.completed(messages, written), ...started]);
   };
 
   /** An answer without tool calls that turned out not to be the end. */
@@ -146,14 +158,21 @@ export const createRecorder = (
       durationMs: Math.round(event.duration_ms),
       ended: true,
     };
-    const written = await writer.write({ ...noProgress, messages, step: ended, settles: unsettled.map(settlement) }, null);
+    const written = await writer.write(
+      { ...noProgress, messages, step: ended, settles: unsettled.map(settlement) },
+      null,
+    );
     await sink.durable([...unsettled.map(place), ...writer.completed(messages, written), place(event)]);
   };
 
   /** The end of the run, with whatever is not stored yet, in one transaction; then the events that close the log. */
   const end = async (
     ending: Ending,
-    rest: { interrupted: EngineAnswer | null; unreported: EngineOutcome["unreported"]; unfinished: readonly UnfinishedCall[] },
+    rest: {
+      interrupted: EngineAnswer | null;
+      unreported: EngineOutcome["unreported"];
+      unfinished: readonly UnfinishedCall[];
+    },
   ): Promise<string> => {
     writer.spend(rest.unreported);
     const settled = [...(open?.unsettled ?? []), ...rest.unfinished.map(unfinishedCall)];
@@ -204,8 +223,10 @@ export const createRecorder = (
           return beginStep(event);
         }
         case "message.discarded":
-        case "tool_call.started":
           return sink.durable([place(event)]);
+        case "tool_call.started":
+          // Said when the call was claimed: the claim is what is stored, so a rebuilt log says it there, too.
+          return;
         case "model.completed":
           writer.spend(event);
           step = event.step + 1;
@@ -236,7 +257,12 @@ export const createRecorder = (
         }
         case "failed": {
           const { code, message, retryable, interrupted } = outcome;
-          const ending: Ending = { status: "failed", error: { code, message, retryable }, receipt: null, ifNextSeq: null };
+          const ending: Ending = {
+            status: "failed",
+            error: { code, message, retryable },
+            receipt: null,
+            ifNextSeq: null,
+          };
           return { kind: "ended", status: "failed", cursor: await end(ending, { ...none, interrupted }) };
         }
         case "aborted": {

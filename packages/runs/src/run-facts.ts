@@ -36,7 +36,12 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
     .where("run_id", "=", input.runId)
     .orderBy("seq")
     .execute();
-  const steps = await tx.selectFrom("run_steps").selectAll().where("run_id", "=", input.runId).orderBy("step").execute();
+  const steps = await tx
+    .selectFrom("run_steps")
+    .selectAll()
+    .where("run_id", "=", input.runId)
+    .orderBy("step")
+    .execute();
   const toolCalls = await tx
     .selectFrom("tool_calls")
     .selectAll()

@@ -1,5 +1,15 @@
 import { releaseReservation, settleUsage } from "@cortex/billing";
-import { addUsage, addUsd, type Message, type RunEvent, textParts, type UnplacedEvent, Usage, type Usd } from "@cortex/contracts";
+import {
+  addUsage,
+  addUsd,
+  canonicalUsd,
+  type Message,
+  type RunEvent,
+  textParts,
+  type UnplacedEvent,
+  Usage,
+  type Usd,
+} from "@cortex/contracts";
 import { asAccount, type Db } from "@cortex/db";
 
 import { type Fence, type NewMessage, type Progress, writeProgress, type Written } from "./progress.ts";
@@ -18,7 +28,10 @@ export interface Charge {
 
 export interface RunWriter {
   /** One transaction. Throws `FencedError` if the attempt is superseded, `PostedMeanwhile` if the end was conditional. */
-  write(progress: Omit<Progress, "totals">, charge: Charge | null): Promise<Written & { fence: NonNullable<Written["fence"]> }>;
+  write(
+    progress: Omit<Progress, "totals">,
+    charge: Charge | null,
+  ): Promise<Written & { fence: NonNullable<Written["fence"]> }>;
   /** Adds to the totals of the run, which the next write stores. */
   spend(spent: { usage: Usage; cost_usd: Usd }): void;
   totals(): { usage: Usage; costUsd: Usd };
@@ -37,7 +50,7 @@ export interface RunWriter {
 export const createRunWriter = (db: Db, run: RunRow, input: { nextSeq: number }): RunWriter => {
   const fence: Fence = { runId: run.id, attempt: run.attempt, accountId: run.account_id, threadId: run.thread_id };
   let usage = Usage.parse(run.usage);
-  let costUsd: Usd = run.cost_usd;
+  let costUsd: Usd = canonicalUsd(run.cost_usd);
   let nextSeq = input.nextSeq;
   let posted = false;
   let balanceUsd: Usd | null = null;

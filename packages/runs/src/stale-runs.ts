@@ -1,13 +1,11 @@
-import type { RunError, StopReceipt } from "@cortex/contracts";
+import { canonicalUsd, type RunError, type StopReceipt } from "@cortex/contracts";
 import type { RunRow } from "./run.ts";
 import type { RunSettings } from "./settings.ts";
 
 /** What is to be done about a run that nobody seems to care for. */
 export type StaleVerdict =
   /** Hand it to the queue again: its job was lost, or its worker. */
-  | { kind: "redeliver" }
-  | { kind: "fail"; error: RunError }
-  | { kind: "stop"; receipt: StopReceipt };
+  { kind: "redeliver" } | { kind: "fail"; error: RunError } | { kind: "stop"; receipt: StopReceipt };
 
 type Candidate = Pick<
   RunRow,
@@ -53,5 +51,5 @@ const receiptOf = (run: Pick<RunRow, "cost_usd">, requestedAt: Date, now: Date):
   stopped_at: now.toISOString(),
   aborted: ["lost worker"],
   killed: [],
-  charged_usd: run.cost_usd,
+  charged_usd: canonicalUsd(run.cost_usd),
 });

@@ -133,7 +133,12 @@ const insertRun = async (
   } catch (error) {
     // The thread's lock makes this impossible for us; the index is the last word for whoever else writes runs.
     if (isUniqueViolation(error, "agent_runs_one_active_per_thread")) {
-      throw new AppError("thread_busy", "the thread has an active run; wait for its end or stop it", {}, { cause: error });
+      throw new AppError(
+        "thread_busy",
+        "the thread has an active run; wait for its end or stop it",
+        {},
+        { cause: error },
+      );
     }
     throw error;
   }

@@ -1,4 +1,4 @@
-import { isTerminal, type StopAccepted, type StopReceipt } from "@cortex/contracts";
+import { canonicalUsd, isTerminal, type StopAccepted, type StopReceipt } from "@cortex/contracts";
 import { asUser, type Db, type Scope } from "@cortex/db";
 import { sql } from "kysely";
 import { finishFromOutside } from "./finish-from-outside.ts";
@@ -44,7 +44,7 @@ export const stopRun = async (
       stopped_at: at,
       aborted: [],
       killed: [],
-      charged_usd: run.cost_usd,
+      charged_usd: canonicalUsd(run.cost_usd),
     };
     const endedHere = await finishFromOutside(tx, { runId: input.runId, status: "stopped", error: null, receipt });
     return { run: endedHere ? { ...run, status: "stopped" as const } : run, endedHere };

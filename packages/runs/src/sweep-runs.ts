@@ -60,7 +60,8 @@ export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise
     if (acted === "ended") swept.ended += 1;
   }
   for (const run of found.unclosed) {
-    if (await closeLog(deps, { runId: run.id, scope: { userId: null, accountId: run.account_id } })) swept.logsClosed += 1;
+    if (await closeLog(deps, { runId: run.id, scope: { userId: null, accountId: run.account_id } }))
+      swept.logsClosed += 1;
   }
   return swept;
 };

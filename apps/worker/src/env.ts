@@ -1,0 +1,62 @@
+import { z } from "zod";
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const milliseconds = z.coerce.number().int().positive();
+
+/** Every variable that a worker reads. `.env.example` lists the same ones, and a test keeps them equal. */
+export const WorkerEnv = z.object({
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).describe("Postgres, as cortex_worker"),
+  DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(10).describe("connections to Postgres at most"),
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).describe("Redis with AOF and noeviction"),
+  QUEUE_PREFIX: z.string().min(1).default("cortex").describe("what our queues' keys begin with"),
+  WORKER_ID: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("name of this worker in the fleet; default: host, pid and a random part"),
+  WORKER_CONCURRENCY: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(10)
+    .describe("runs that this worker executes at once"),
+  WORKER_HEALTH_PORT: port.default(0).describe("private port of /health; 0: the system chooses"),
+  MODEL_BASE_URL: z.url().describe("LiteLLM, or any endpoint of streaming chat completions, with its /v1"),
+  MODEL_API_KEY: z.string().min(1).describe("key for MODEL_BASE_URL"),
+  MODEL_FIRST_BYTE_MS: milliseconds.default(60_000).describe("silence before an answer begins, at most"),
+  MODEL_IDLE_MS: milliseconds.default(60_000).describe("silence within an answer, at most"),
+  SANDBOX_PROVIDER: z
+    .enum(["auto", "local", "virtual"])
+    .default("auto")
+    .describe("where tools act: local (bubblewrap), virtual (just-bash), auto: the better one that works here"),
+  SANDBOX_HOME: z.string().min(1).default(".cortex/sandboxes").describe("folder of the local sandboxes' workspaces"),
+  RUN_LEASE_MS: milliseconds.default(15_000).describe("how long a claim is good for without a heartbeat"),
+  RUN_HEARTBEAT_MS: milliseconds.default(1_000).describe("heartbeat; less than half of RUN_LEASE_MS"),
+  RUN_MAX_MS: milliseconds.default(2 * 60 * 60 * 1_000).describe("longest life of a run"),
+  LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+    .default("info")
+    .describe("of the JSON log on stdout"),
+  SHUTDOWN_TIMEOUT_MS: milliseconds
+    .default(20_000)
+    .describe("after a SIGTERM: how long to hand runs over before the process just ends"),
+});
+export type WorkerEnv = z.infer<typeof WorkerEnv>;
+
+/**
+ * Reads the environment once. An empty value counts as unset.
+ * @throws Error that names every wrong variable in one line each
+ */
+export const readEnv = (source: Record<string, string | undefined> = process.env): WorkerEnv => {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = WorkerEnv.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`the worker cannot start with this environment:\n${lines.join("\n")}`);
+  }
+  if (parsed.data.RUN_HEARTBEAT_MS * 2 >= parsed.data.RUN_LEASE_MS) {
+    throw new Error("the worker cannot start: RUN_HEARTBEAT_MS must be less than half of RUN_LEASE_MS");
+  }
+  return parsed.data;
+};

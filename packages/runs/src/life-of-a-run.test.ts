@@ -1,0 +1,430 @@
+import { noUsage, type UnplacedEvent } from "@cortex/contracts";
+import { asAccount, type Database, openDatabase } from "@cortex/db";
+import { silentLogger } from "@cortex/observability";
+import { aGrant, aMember, aThread, aUser, aWorker, createTestDatabase, type TestDatabase } from "@cortex/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ClaimedRun, claimRun } from "./claim-run.ts";
+import { closeLog } from "./close-log.ts";
+import { durableEvents, eventIdentity } from "./durable-events.ts";
+import type { EngineEvent } from "./engine-events.ts";
+import { ensureLog, openLog } from "./ensure-log.ts";
+import { createRecorder } from "./recorder.ts";
+import { type Delivery, FencedError } from "./run.ts";
+import { readRunFacts } from "./run-facts.ts";
+import { readPostedMessages, readRunInput } from "./run-input.ts";
+import { defaultRunSettings } from "./settings.ts";
+import { startRun, type StartRunInput } from "./start-run.ts";
+import { stopRun } from "./stop-run.ts";
+import { createMemoryLog } from "./testing/memory-log.ts";
+
+let database: TestDatabase;
+let api: Database;
+let worker: Database;
+const delivered: Delivery[] = [];
+const log = createMemoryLog();
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const options = { poolSize: 8, name: "test", log: silentLogger() };
+  api = openDatabase({ ...options, url: database.apiUrl });
+  worker = openDatabase({ ...options, url: database.workerUrl });
+  await aWorker(database.owner, { concurrency: 1_000 });
+});
+afterAll(async () => {
+  await Promise.all([api.close(), worker.close()]);
+  await database.drop();
+});
+
+const deps = () => ({
+  db: api.db,
+  deliver: (delivery: Delivery) => void delivered.push(delivery),
+  defaultModel: "demo",
+  checkModel: () => undefined,
+});
+
+const startInput = (input: { userId: string; threadId: string } & Partial<StartRunInput>): StartRunInput => ({
+  accountId: null,
+  requestId: "req-1",
+  agentId: null,
+  model: null,
+  prompt: "hello",
+  maxCostUsd: null,
+  tools: null,
+  metadata: {},
+  ...input,
+});
+
+const aStart = async (options: { planId?: string } = {}) => {
+  const user = await aUser(database.owner, options);
+  const thread = await aThread(database.owner, { accountId: user.accountId });
+  return { ...user, ...thread };
+};
+
+const aClaimedRun = async () => {
+  const place = await aStart({ planId: "local" });
+  const started = await startRun(deps(), startInput(place));
+  const run = await claim(started.agent_run_id);
+  return { place, run };
+};
+
+const claim = async (runId: string): Promise<ClaimedRun> => {
+  const run = await claimRun(worker.db, { runId, workerId: "w1", settings: defaultRunSettings });
+  if (!run) throw new Error("the claim was refused");
+  return run;
+};
+
+const aRecorder = async (run: ClaimedRun) => {
+  const state = await openLog({ db: worker.db, log }, run);
+  const input = await readRunInput(worker.db, run);
+  const recorder = createRecorder(
+    { db: worker.db, sink: log.sink(run.id, state) },
+    { run, nextSeq: input.nextSeq, firstStep: input.firstStep, resumed: input.left?.open ?? null },
+  );
+  return { recorder, input };
+};
+
+const answered = (
+  step: number,
+  text: string,
+  calls: { id: string; name: string; effect: "pure" | "once" }[] = [],
+): EngineEvent => ({
+  type: "model.completed",
+  step,
+  message: {
+    id: crypto.randomUUID() as never,
+    text,
+    tool_calls: calls.map(({ id, name }) => ({ id, name, arguments: { expression: "1" } })),
+    status: "complete",
+  },
+  claims: calls.map(({ id, name, effect }) => ({ tool_call_id: id, name, effect })),
+  usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
+  cost_usd: "0.001",
+  finish_reason: "stop",
+  duration_ms: 12,
+});
+
+const called = (id: string, name: string, result: string): EngineEvent[] => [
+  { type: "tool_call.started", tool_call_id: id, name, arguments: {} },
+  {
+    type: "tool_call.completed",
+    tool_call_id: id,
+    name,
+    result,
+    is_error: false,
+    effect_state: name === "shell" ? "done" : "none",
+    duration_ms: 3,
+  },
+];
+
+const stepDone = (step: number): EngineEvent => ({
+  type: "step.completed",
+  step,
+  usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
+  cost_usd: "0.001",
+  duration_ms: 20,
+});
+
+const nothingElse = { unreported: { usage: noUsage, cost_usd: "0" } };
+const one = async <Row>(sql: string, values: unknown[]): Promise<Row> =>
+  (await database.owner.query(sql, values)).rows[0] as Row;
+
+/** What Postgres says the log must hold is what it holds, previews aside. */
+const expectExactLog = async (runId: string, accountId: string) => {
+  const facts = await readRunFacts(worker.db, { runId, scope: { userId: null, accountId } });
+  if (!facts) throw new Error("no such run");
+  const held = log.entries(runId).filter((event) => !event.type.endsWith(".delta") && event.type !== "resync");
+  expect(held.map(eventIdentity)).toEqual(durableEvents(facts).map(eventIdentity));
+  const timeless = (events: readonly UnplacedEvent[]) =>
+    events.map(({ at: _at, ...event }) => ({ ...event, duration_ms: 0, seq: 0 }));
+  expect(timeless(held)).toEqual(timeless(durableEvents(facts)));
+};
+
+test("a run with a tool call and an answer: rows, money, log, one end", async () => {
+  const { place, run } = await aClaimedRun();
+  expect(delivered).toContainEqual({ runId: run.id, delivery: 1 });
+  const { recorder } = await aRecorder(run);
+  await recorder.record({ type: "step.started", step: 0, model: "demo" });
+  await recorder.record(answered(0, "", [{ id: "call-1", name: "calculator", effect: "pure" }]));
+  for (const event of called("call-1", "calculator", "15")) await recorder.record(event);
+  await recorder.record(stepDone(0));
+  await recorder.record({ type: "step.started", step: 1, model: "demo" });
+  await recorder.record({ type: "message.delta", message_id: crypto.randomUUID() as never, text: "It is 15." });
+  await recorder.record(answered(1, "It is 15."));
+  await recorder.record(stepDone(1));
+  const ended = await recorder.finish({ kind: "completed", ...nothingElse }, null);
+  expect(ended).toMatchObject({ kind: "ended", status: "completed" });
+
+  const row = await one<Record<string, unknown>>(
+    "select status, terminal_writes, attempt, cost_usd::text as cost, usage from cortex.agent_runs where id = $1",
+    [run.id],
+  );
+  expect(row).toMatchObject({ status: "completed", terminal_writes: 1, attempt: 2, cost: "0.0020000000" });
+  const messages = await database.owner.query(
+    "select seq, role from cortex.messages where thread_id = $1 order by seq",
+    [place.threadId],
+  );
+  expect(messages.rows).toEqual([
+    { seq: 0, role: "user" },
+    { seq: 1, role: "assistant" },
+    { seq: 2, role: "tool" },
+    { seq: 3, role: "assistant" },
+  ]);
+  const ledger = await one<{ spent: string; balance: string }>(
+    `select sum(amount_usd)::text as spent, (select balance_usd::text from cortex.account_balances where account_id = $1) as balance
+     from cortex.ledger_entries where account_id = $1`,
+    [place.accountId],
+  );
+  expect(ledger).toEqual({ spent: "-0.0020000000", balance: "-0.0020000000" });
+  await expectExactLog(run.id, place.accountId);
+  expect(log.entries(run.id).at(-1)).toMatchObject({ type: "run.completed", attempt: 1, cost_usd: "0.002" });
+});
+
+test("named refusals of a start write nothing", async () => {
+  const place = await aStart({ planId: "local" });
+  const rows = () =>
+    one<{ runs: number; messages: number }>(
+      `select (select count(*)::int from cortex.agent_runs where account_id = $1) as runs,
+       (select count(*)::int from cortex.messages where account_id = $1) as messages`,
+      [place.accountId],
+    );
+  await expect(startRun(deps(), startInput({ ...place, prompt: null }))).rejects.toMatchObject({
+    code: "thread_empty",
+  });
+  await expect(startRun(deps(), startInput({ ...place, threadId: crypto.randomUUID() }))).rejects.toMatchObject({
+    code: "not_found",
+  });
+  await expect(startRun(deps(), startInput({ ...place, agentId: crypto.randomUUID() }))).rejects.toMatchObject({
+    code: "not_found",
+  });
+  expect(await rows()).toEqual({ runs: 0, messages: 0 });
+
+  const started = await startRun(deps(), startInput(place));
+  await expect(startRun(deps(), startInput(place))).rejects.toMatchObject({
+    code: "thread_busy",
+    details: { agent_run_id: started.agent_run_id },
+  });
+  expect(await rows()).toEqual({ runs: 1, messages: 1 });
+
+  const stranger = await aUser(database.owner);
+  await expect(startRun(deps(), startInput({ ...place, userId: stranger.userId }))).rejects.toMatchObject({
+    code: "not_found",
+  });
+  await aMember(database.owner, { accountId: place.accountId, userId: stranger.userId, role: "viewer" });
+  await expect(startRun(deps(), startInput({ ...place, userId: stranger.userId }))).rejects.toMatchObject({
+    code: "forbidden",
+  });
+
+  await database.owner.query("update cortex.projects set deleted_at = now() where id = $1", [place.projectId]);
+  await expect(startRun(deps(), startInput(place))).rejects.toMatchObject({ code: "project_deleted" });
+});
+
+test("a plan that refuses: no credit, too many runs, and a reservation that comes back", async () => {
+  const place = await aStart({ planId: "free" });
+  await expect(startRun(deps(), startInput(place))).rejects.toMatchObject({ code: "insufficient_credits" });
+  await aGrant(database.owner, { accountId: place.accountId, usd: "1" });
+  const started = await startRun(deps(), startInput(place));
+  const balance = () =>
+    one<{ usd: string }>("select balance_usd::float::text as usd from cortex.account_balances where account_id = $1", [
+      place.accountId,
+    ]);
+  expect(await balance()).toEqual({ usd: "0.95" });
+  for (let more = 0; more < 2; more++) {
+    await startRun(
+      deps(),
+      startInput({ ...place, threadId: (await aThread(database.owner, { accountId: place.accountId })).threadId }),
+    );
+  }
+  const fourth = await aThread(database.owner, { accountId: place.accountId });
+  await expect(startRun(deps(), startInput({ ...place, threadId: fourth.threadId }))).rejects.toMatchObject({
+    code: "too_many_runs",
+  });
+  const run = await claim(started.agent_run_id);
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "done"));
+  await recorder.finish({ kind: "completed", ...nothingElse }, null);
+  expect(await balance()).toEqual({ usd: "0.899" });
+});
+
+test("of two starts on one thread at the same moment one is refused", async () => {
+  const place = await aStart({ planId: "local" });
+  const starts = await Promise.allSettled(Array.from({ length: 8 }, () => startRun(deps(), startInput(place))));
+  expect(starts.filter((start) => start.status === "fulfilled")).toHaveLength(1);
+  for (const start of starts)
+    if (start.status === "rejected") expect(start.reason).toMatchObject({ code: "thread_busy" });
+});
+
+test("a run is claimed once; a living lease is respected, an ended one is not", async () => {
+  const place = await aStart({ planId: "local" });
+  const { agent_run_id: runId } = await startRun(deps(), startInput(place));
+  const claims = await Promise.all(
+    Array.from({ length: 5 }, (_, n) =>
+      claimRun(worker.db, { runId, workerId: `w${n}`, settings: defaultRunSettings }),
+    ),
+  );
+  expect(claims.filter(Boolean)).toHaveLength(1);
+  await database.owner.query("update cortex.agent_runs set lease_until = now() - interval '1 second' where id = $1", [
+    runId,
+  ]);
+  expect((await claim(runId)).attempt).toBe(2);
+});
+
+test("a superseded attempt changes nothing, anywhere", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "", [{ id: "call-1", name: "shell", effect: "once" }]));
+  await database.owner.query("update cortex.agent_runs set lease_until = now() - interval '1 second' where id = $1", [
+    run.id,
+  ]);
+  const second = await claim(run.id);
+  const before = await readRunFacts(worker.db, { runId: run.id, scope: { userId: null, accountId: place.accountId } });
+  for (const event of called("call-1", "shell", "late")) await recorder.record(event).catch(() => undefined);
+  await expect(recorder.record(stepDone(0))).rejects.toThrow(FencedError);
+  await expect(recorder.finish({ kind: "completed", ...nothingElse }, null)).rejects.toThrow(FencedError);
+  const after = await readRunFacts(worker.db, { runId: run.id, scope: { userId: null, accountId: place.accountId } });
+  expect(after).toEqual(before);
+
+  // Its successor is told that nobody knows whether the shell call happened.
+  const { input } = await aRecorder(second);
+  expect(input.left?.calls).toMatchObject([{ state: "unknown", call: { id: "call-1" } }]);
+  expect(input.firstStep).toBe(1);
+});
+
+test("a message posted while the last answer is written keeps the run going", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "the answer"));
+  await recorder.record(stepDone(0));
+  await database.owner.query(
+    `with t as (update cortex.threads set next_seq = next_seq + 1 where id = $1 returning next_seq - 1 as seq)
+     insert into cortex.messages (account_id, thread_id, seq, role, content) select $2, $1, seq, 'user', '[{"type":"text","text":"wait"}]' from t`,
+    [place.threadId, place.accountId],
+  );
+  expect(await recorder.finish({ kind: "completed", ...nothingElse }, null)).toEqual({ kind: "posted" });
+  const posted = await readPostedMessages(worker.db, {
+    accountId: place.accountId,
+    threadId: place.threadId,
+    fromSeq: 1,
+    runId: run.id,
+  });
+  expect(posted.map((message) => message.seq)).toEqual([1]);
+  await recorder.record({ type: "step.started", step: 1, model: "demo" });
+  await recorder.record(answered(1, "a better one"));
+  expect(await recorder.finish({ kind: "completed", ...nothingElse }, null)).toMatchObject({ kind: "ended" });
+  await expectExactLog(run.id, place.accountId);
+});
+
+test("a queued run stops at once; stopping again, and stopping a finished one, change nothing", async () => {
+  const place = await aStart({ planId: "local" });
+  const started = await startRun(deps(), startInput(place));
+  const closed: string[] = [];
+  const stopDeps = {
+    db: api.db,
+    announceStop: () => undefined,
+    closeLog: (run: { runId: string }) => void closed.push(run.runId),
+  };
+  const input = { runId: started.agent_run_id, userId: place.userId, accountId: null };
+  const first = await stopRun(stopDeps, input);
+  expect(first).toMatchObject({ status: "stopped" });
+  expect(closed).toEqual([started.agent_run_id]);
+  expect(await stopRun(stopDeps, input)).toEqual(first);
+  await closeLog(
+    { db: api.db, log: silentLogger(), eventLog: log },
+    { runId: input.runId, scope: { userId: place.userId, accountId: null } },
+  );
+  expect(log.entries(input.runId).map((event) => event.type)).toEqual(["run.queued", "run.stopped"]);
+  expect(await claimRun(worker.db, { runId: input.runId, workerId: "w", settings: defaultRunSettings })).toBeNull();
+  const stranger = await aUser(database.owner);
+  expect(await stopRun(stopDeps, { ...input, userId: stranger.userId })).toBeNull();
+});
+
+test("stopping a running run keeps the partial text, settles open calls, and says what was cut", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "", [{ id: "call-1", name: "shell", effect: "once" }]));
+  const announced: string[] = [];
+  const stopDeps = { db: api.db, announceStop: (id: string) => void announced.push(id), closeLog: () => undefined };
+  expect(await stopRun(stopDeps, { runId: run.id, userId: place.userId, accountId: null })).toMatchObject({
+    status: "running",
+  });
+  expect(announced).toEqual([run.id]);
+  const unfinished = [{ tool_call_id: "call-1", name: "shell", result: "not known", effect_state: "unknown" as const }];
+  await recorder.finish(
+    { kind: "aborted", interrupted: null, unfinished, aborted: ["tool call shell"], ...nothingElse },
+    { requestedAt: new Date(), killed: [] },
+  );
+  const row = await one<{ status: string; state: string; receipt: unknown }>(
+    `select status, stop_receipt as receipt, (select state from cortex.tool_calls where run_id = agent_runs.id) as state from cortex.agent_runs where id = $1`,
+    [run.id],
+  );
+  expect(row).toMatchObject({
+    status: "stopped",
+    state: "unknown",
+    receipt: { aborted: ["tool call shell"], charged_usd: "0.001" },
+  });
+  await expectExactLog(run.id, place.accountId);
+});
+
+test("a lost log is rebuilt under the next epoch with everything durable, by writer and reader alike", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "", [{ id: "call-1", name: "calculator", effect: "pure" }]));
+  for (const event of called("call-1", "calculator", "15")) await recorder.record(event);
+  await recorder.record(stepDone(0));
+  log.flush();
+  await database.owner.query("update cortex.agent_runs set claimed_at = now() - interval '1 minute' where id = $1", [
+    run.id,
+  ]);
+  const scope = { userId: place.userId, accountId: null };
+  const rebuilt = await Promise.all(
+    [1, 2, 3].map(() => ensureLog({ db: api.db, log }, { runId: run.id, scope, as: "reader" })),
+  );
+  expect(rebuilt.map((state) => state?.epoch)).toEqual([2, 2, 2]);
+  expect(log.entries(run.id)[0]).toMatchObject({ type: "resync", seq: 0 });
+  await expectExactLog(run.id, place.accountId);
+});
+
+test("a successor appends what a dead attempt committed but did not get out", async () => {
+  const { place, run } = await aClaimedRun();
+  const state = await openLog({ db: worker.db, log }, run);
+  const mute = { preview: () => undefined, durable: async () => undefined, end: async () => "" };
+  const recorder = createRecorder({ db: worker.db, sink: mute }, { run, nextSeq: 1, firstStep: 0, resumed: null });
+  await recorder.record(answered(0, "", [{ id: "call-1", name: "calculator", effect: "pure" }]));
+  for (const event of called("call-1", "calculator", "15")) await recorder.record(event);
+  await recorder.record(stepDone(0));
+  expect(log.entries(run.id)).toHaveLength(state.length);
+  await database.owner.query("update cortex.agent_runs set lease_until = now() - interval '1 second' where id = $1", [
+    run.id,
+  ]);
+  const second = await aRecorder(await claim(run.id));
+  expect(log.entries(run.id).map((event) => event.type)).toEqual([
+    "run.queued",
+    "run.started",
+    "step.started",
+    "message.completed",
+    "tool_call.started",
+    "tool_call.completed",
+    "message.completed",
+    "step.completed",
+    "attempt.started",
+    "step.started",
+  ]);
+  await second.recorder.record(answered(1, "15"));
+  await second.recorder.finish({ kind: "completed", ...nothingElse }, null);
+  const types = log.entries(run.id).map((event) => event.type);
+  expect(types.filter((type) => type === "run.completed")).toHaveLength(1);
+  expect(place.threadId).toBeDefined();
+});
+
+test("terminal statuses cannot be left, whoever asks", async () => {
+  const { run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.finish(
+    { kind: "failed", code: "model_auth", message: "no", retryable: false, interrupted: null, ...nothingElse },
+    null,
+  );
+  await expect(
+    asAccount(worker.db, { accountId: run.account_id }, (tx) =>
+      tx.updateTable("agent_runs").set({ status: "running" }).where("id", "=", run.id).execute(),
+    ),
+  ).rejects.toThrow("has ended as failed");
+});
