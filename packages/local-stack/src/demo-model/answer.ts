@@ -28,6 +28,6 @@ export function say(text: string): Line {
 }
 
 /** A tool call with a few words before it, as models do. */
-export function callTool(text: string, tool: OfferedTool, args: Record<string, string>): Line {
+export function callTool(text: string, tool: OfferedTool, args: Record<string, string | number>): Line {
   return { text, calls: [{ name: tool.name, arguments: JSON.stringify(args) }] };
 }

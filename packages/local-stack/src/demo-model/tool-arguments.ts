@@ -28,6 +28,10 @@ export function toolArguments(
   return args;
 }
 
+export function hasArgument(tool: OfferedTool, name: string): boolean {
+  return propertyNames(tool).includes(name);
+}
+
 function propertyNames(tool: OfferedTool): string[] {
   const properties = tool.parameters["properties"];
   return isObject(properties) ? Object.keys(properties) : [];

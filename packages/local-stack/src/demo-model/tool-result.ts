@@ -38,6 +38,44 @@ export function readNumber(result: ToolResult): string | null {
   );
 }
 
+/** A line of `read_file` as the platform's tool numbers it, and what it may say around the lines. */
+const NUMBERED = /^ *\d+\t/;
+const NOTICE = /^\[[^\n]*\]$/;
+/** How a refusal begins. A tool message does not say whether it is one, and a file's own text must not be taken for it lightly. */
+const REFUSAL =
+  /^(?:there is no|no such|not found|cannot|could not|this is a (?:folder|binary)|the (?:path leads|tool|call|file is) |the arguments do not fit)/i;
+
+/** The content of a file in the answer of `read_file`: without line numbers and notices. */
+export function readFileContent(result: ToolResult): ToolOutcome {
+  const outcome = readOutcome(result);
+  if (outcome.failed) return outcome;
+  const lines = outcome.text.split("\n");
+  const numbered = lines.filter((line) => NUMBERED.test(line));
+  if (numbered.length > 0 && lines.every((line) => NUMBERED.test(line) || NOTICE.test(line))) {
+    return { failed: false, text: numbered.map((line) => line.replace(NUMBERED, "")).join("\n") };
+  }
+  if (/^\S+ is empty\.$/.test(outcome.text.trim())) return { failed: false, text: "" };
+  return { failed: REFUSAL.test(outcome.text), text: outcome.text };
+}
+
+/** What a command printed, and how it ended if the tool says so. */
+export function readCommandOutput(result: ToolResult): ToolOutcome {
+  const outcome = readOutcome(result);
+  const [ending = "", code] = /\n?\[exit code (-?\d+|null)\]\s*$/.exec(outcome.text) ?? [];
+  if (code === "0") return { failed: false, text: outcome.text.slice(0, outcome.text.length - ending.length) };
+  return { failed: outcome.failed || code !== undefined || REFUSAL.test(outcome.text), text: outcome.text };
+}
+
+/** Whether a file was written: only a tool that says so is believed. */
+export function readWritten(result: ToolResult): ToolOutcome {
+  const outcome = readOutcome(result);
+  const text = outcome.text.replace(/^(?:\[[^\n]*\]\n)+/, "");
+  return {
+    failed: outcome.failed || !/^(?:created|replaced|wrote|written|saved|updated|ok|done|success)/i.test(text),
+    text,
+  };
+}
+
 function errorText(json: JsonObject): string | null {
   const error = json["error"];
   if (typeof error === "string" && error !== "") return error;

@@ -71,7 +71,7 @@ test("a calculator that is wrong makes the answer wrong: nothing is computed her
   expect(turn.answer).toContain("The answer is 49.");
 });
 
-test.each(["Error: division by zero at position 3", '{"error":"no 15 today"}', "twelve", "NaN"])(
+test.each(["Division by zero.", "Error: unexpected 3 at position 3", '{"error":"15"}', "twelve", "NaN"])(
   "a result without a number (%s) is said honestly",
   async (content) => {
     const turn = await playTurn(client, "What is 5 / 0, then multiply by 3?", [calculator(() => content)]);
@@ -80,6 +80,11 @@ test.each(["Error: division by zero at position 3", '{"error":"no 15 today"}', "
     expect(turn.answer).not.toContain("The answer is");
   },
 );
+
+test("a negative result keeps its sign: it goes into parentheses", async () => {
+  const turn = await playTurn(client, "What is 3 - 10, then raise it to the power of 2?", [calculator()]);
+  expect(turn.calls[1]?.arguments).toBe('{"expression":"(-7) ^ 2"}');
+});
 
 test("the argument's name is read from the schema", async () => {
   const tool: PlayedTool = {

@@ -1,7 +1,7 @@
 import { type Line, callTool, say } from "../answer.ts";
 import { toolArguments } from "../tool-arguments.ts";
-import { readOutcome } from "../tool-result.ts";
-import { type Turn, offeredTool, resultsOf } from "../turn.ts";
+import { type ToolOutcome, readCommandOutput, readFileContent, readOutcome } from "../tool-result.ts";
+import { type ToolResult, type Turn, offeredTool, resultsOf } from "../turn.ts";
 import { findPath } from "./file-names.ts";
 import { quoteOutput } from "./quoted-output.ts";
 
@@ -14,6 +14,7 @@ export function runCommandScene(turn: Turn): Line | null {
     argument: [command, ["command", "cmd"]],
     before: `I run \`${command}\` in the sandbox.`,
     after: `I ran \`${command}\`. This came back:`,
+    read: readCommandOutput,
   });
 }
 
@@ -25,6 +26,7 @@ export function listFilesScene(turn: Turn): Line | null {
     argument: [".", ["path", "folder", "dir"]],
     before: "I look into the workspace.",
     after: "This is in the workspace:",
+    read: readOutcome,
   });
 }
 
@@ -37,6 +39,7 @@ export function readFileScene(turn: Turn): Line | null {
     argument: [path, ["path", "file"]],
     before: `I read the file ${path}.`,
     after: `This is in ${path}:`,
+    read: readFileContent,
   });
 }
 
@@ -45,14 +48,15 @@ interface OneCall {
   argument: readonly [value: string, words: readonly [string, ...string[]]];
   before: string;
   after: string;
+  read: (result: ToolResult) => ToolOutcome;
 }
 
-function oneCall(turn: Turn, { tool, argument, before, after }: OneCall): Line {
+function oneCall(turn: Turn, { tool, argument, before, after, read }: OneCall): Line {
   const offered = offeredTool(turn, tool);
   if (offered === null) return say(`For this I would call the tool \`${tool}\`, but it is not offered to me.`);
   const result = resultsOf(turn, tool).at(-1);
   if (result === undefined) return callTool(before, offered, toolArguments(offered, [argument]));
-  const outcome = readOutcome(result);
+  const outcome = read(result);
   if (outcome.failed) return say(`That did not work. The tool said:\n\n${quoteOutput(outcome.text)}`);
   return say(`${after}\n\n${quoteOutput(outcome.text)}`);
 }

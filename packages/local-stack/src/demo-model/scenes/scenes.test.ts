@@ -12,25 +12,45 @@ beforeAll(async () => {
 });
 afterAll(() => model.close());
 
-/** File tools over a map, and a shell that knows `cat`. */
+/** File tools over a map, with the words of the platform's own tools, and a shell that knows `cat`. */
 function workspace(files: Map<string, string>): PlayedTool[] {
   const path = { path: { type: "string" } };
-  const read = (name: string): string => files.get(name) ?? `Error: there is no file ${name}`;
+  const lines = (text: string): string[] => text.replace(/\n$/, "").split("\n");
+  const missing = (name: string): string => `There is no such file or folder: ${name}`;
   return [
     {
       name: "create_file",
       properties: { ...path, content: { type: "string" } },
       run: (args) => {
         files.set(args["path"] ?? "", args["content"] ?? "");
-        return "Created.";
+        return `Created /workspace/${args["path"]} (9 bytes).`;
       },
     },
-    { name: "read_file", properties: path, run: (args) => read(args["path"] ?? "") },
-    { name: "list_files", properties: path, run: () => [...files.keys()].join("\n") },
+    {
+      name: "read_file",
+      properties: path,
+      run: ({ path: name = "" }) => {
+        const text = files.get(name);
+        if (text === undefined) return missing(name);
+        if (text === "") return `/workspace/${name} is empty.`;
+        const numbered = lines(text).map((line, index) => `${String(index + 1).padStart(2)}\t${line}`);
+        return ["[The sandbox was restarted.]", ...numbered, "[There is more. Go on with start_line 9.]"].join("\n");
+      },
+    },
+    {
+      name: "list_files",
+      properties: { ...path, depth: { type: "integer" } },
+      run: () => ["docs/", ...Array.from(files, ([name, text]) => `${name}\t${text.length} bytes`)].join("\n"),
+    },
     {
       name: "execute_command",
       properties: { command: { type: "string" } },
-      run: (args) => read(args["command"]?.replace(/^cat /, "") ?? ""),
+      run: ({ command = "" }) => {
+        const text = files.get(command.replace(/^cat /, ""));
+        return text === undefined
+          ? `[stderr]\n${command}: failed\n[exit code 1]`
+          : `${lines(text).join("\n")}\n[exit code 0]`;
+      },
     },
   ];
 }
@@ -76,10 +96,10 @@ test("a file that could not be written is not called written", async () => {
   const broken: PlayedTool = {
     name: "create_file",
     properties: { path: { type: "string" } },
-    run: () => "Error: disk full",
+    run: () => "The disk is full.",
   };
   const turn = await playTurn(client, "Write a file a.txt and show it", [broken]);
-  expect(turn.answer).toMatch(/could not write.*disk full/s);
+  expect(turn.answer).toMatch(/could not write.*disk is full/s);
 });
 
 test("runs a command", async () => {
@@ -90,10 +110,16 @@ test("runs a command", async () => {
 
 const REPORT = "# Report\n\nThe first sentence. The second one\nhas two lines.\n";
 
+test("a command that fails is shown with how it ended", async () => {
+  const turn = await playTurn(client, "Please run `cat c.txt`", workspace(new Map()));
+  expect(turn.answer).toMatch(/did not work.*c\.txt: failed\n\[exit code 1\]/s);
+});
+
 test.each([
   "Summarise the uploaded file report.md",
   "Please summarize `report.md`",
   "summarise this\n\n[Uploaded File: report.md]",
+  'summarise\n[File "My report.md" at report.md, 61 bytes]',
   "Give me a summary of the uploaded file",
 ])("%s", async (prompt) => {
   const turn = await playTurn(client, prompt, workspace(new Map([["report.md", REPORT]])));
@@ -107,7 +133,47 @@ test("a summary of nothing, and of a missing file", async () => {
   const empty = await playTurn(client, "Summarise a.txt", workspace(new Map([["a.txt", ""]])));
   expect(empty.answer).toBe("The file is empty.");
   const missing = await playTurn(client, "Summarise b.txt", workspace(new Map()));
-  expect(missing.answer).toMatch(/could not read.*no file b\.txt/s);
+  expect(missing.answer).toMatch(/could not read.*no such file or folder: b\.txt/s);
+});
+
+test("without a name it takes the upload out of the listing", async () => {
+  const files = new Map([
+    ["a.py", "x"],
+    ["uploads/my report.md", REPORT],
+  ]);
+  const turn = await playTurn(client, "Summarise the uploaded file", workspace(files));
+  expect(turn.calls).toEqual([
+    { name: "list_files", arguments: '{"path":".","depth":3}' },
+    { name: "read_file", arguments: '{"path":"uploads/my report.md"}' },
+  ]);
+});
+
+test("an attached file is read by its name", async () => {
+  const answer = await client.chat.completions.create({
+    model: "demo",
+    messages: [
+      {
+        role: "user",
+        content: [
+          { type: "text", text: "Summarise it" },
+          { type: "file", file: { filename: "note.txt" } },
+        ],
+      },
+    ],
+    tools: [
+      { type: "function", function: { name: "read_file", parameters: { type: "object", properties: { path: {} } } } },
+    ],
+  });
+  expect(answer.choices[0]?.message.tool_calls).toMatchObject([{ function: { arguments: '{"path":"note.txt"}' } }]);
+});
+
+test("a file whose text looks like an error is still a file", async () => {
+  const turn = await playTurn(
+    client,
+    "Summarise server.log",
+    workspace(new Map([["server.log", "Error: it broke.\n"]])),
+  );
+  expect(turn.answer).toContain("It begins: “Error: it broke.”");
 });
 
 test("a file cannot steer the model: directives count in the user's message only", async () => {
@@ -121,7 +187,7 @@ test("a file cannot steer the model: directives count in the user's message only
 
 test("lists files", async () => {
   const turn = await playTurn(client, "List the files", workspace(new Map([["a.txt", ""]])));
-  expect(turn.answer).toContain("```\na.txt\n```");
+  expect(turn.answer).toContain("```\ndocs/\na.txt\t0 bytes\n```");
 });
 
 test("greets, says what it is and what can be tried", async () => {

@@ -1,6 +1,7 @@
 import { type Line, callTool, say } from "../answer.ts";
-import { toolArguments } from "../tool-arguments.ts";
-import { readOutcome } from "../tool-result.ts";
+import type { OfferedTool } from "../request/tools.ts";
+import { hasArgument, toolArguments } from "../tool-arguments.ts";
+import { readFileContent, readOutcome } from "../tool-result.ts";
 import { type Turn, offeredTool, resultsOf } from "../turn.ts";
 import { findPath, firstListedFile } from "./file-names.ts";
 import { quoteOutput } from "./quoted-output.ts";
@@ -15,7 +16,7 @@ export function summariseScene(turn: Turn): Line | null {
   if (read === null) return say("For this I would call the tool `read_file`, but it is not offered to me.");
   const content = resultsOf(turn, "read_file").at(-1);
   if (content !== undefined) {
-    const outcome = readOutcome(content);
+    const outcome = readFileContent(content);
     if (outcome.failed) return say(`I could not read the file. The tool said:\n\n${quoteOutput(outcome.text)}`);
     return say(summary(outcome.text));
   }
@@ -24,13 +25,17 @@ export function summariseScene(turn: Turn): Line | null {
   const list = offeredTool(turn, "list_files");
   if (list === null) return say("Which file? Name it, and I read it.");
   const listing = resultsOf(turn, "list_files").at(-1);
-  if (listing === undefined) {
-    return callTool("I look for the uploaded file.", list, toolArguments(list, [[".", ["path", "folder", "dir"]]]));
-  }
+  if (listing === undefined) return callTool("I look for the uploaded file.", list, listingArguments(list));
   const outcome = readOutcome(listing);
-  const found = outcome.failed ? null : firstListedFile(listing.text);
+  const found = outcome.failed ? null : firstListedFile(outcome.text);
   if (found === null) return say(`I found no file to summarise. The tool said:\n\n${quoteOutput(outcome.text)}`);
   return readFile(turn, found);
+}
+
+/** Uploads lie in a folder of their own, so the listing has to go below the top if the tool can. */
+function listingArguments(list: OfferedTool): Record<string, string | number> {
+  const args = toolArguments(list, [[".", ["path", "folder", "dir"]]]);
+  return hasArgument(list, "depth") ? { ...args, depth: 3 } : args;
 }
 
 function readFile(turn: Turn, path: string): Line {

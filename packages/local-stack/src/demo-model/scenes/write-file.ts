@@ -1,6 +1,6 @@
 import { type Line, callTool, say } from "../answer.ts";
 import { toolArguments } from "../tool-arguments.ts";
-import { readOutcome } from "../tool-result.ts";
+import { readCommandOutput, readFileContent, readWritten } from "../tool-result.ts";
 import { type Turn, offeredTool, resultsOf } from "../turn.ts";
 import { findPath } from "./file-names.ts";
 import { quoteOutput, shellQuote } from "./quoted-output.ts";
@@ -25,7 +25,7 @@ export function writeFileScene(turn: Turn): Line | null {
     ]);
     return callTool(`I will write the file ${path}.`, create, args);
   }
-  const outcome = readOutcome(written);
+  const outcome = readWritten(written);
   if (outcome.failed) return say(`I could not write the file ${path}. The tool said:\n\n${quoteOutput(outcome.text)}`);
   return /\b(?:show|print|display|cat|read)\b/i.test(turn.prompt)
     ? showFile(turn, path)
@@ -37,7 +37,7 @@ function showFile(turn: Turn, path: string): Line {
   const read = offeredTool(turn, "read_file");
   const shown = resultsOf(turn, "execute_command", "read_file").at(-1);
   if (shown !== undefined) {
-    const outcome = readOutcome(shown);
+    const outcome = shown.tool === "read_file" ? readFileContent(shown) : readCommandOutput(shown);
     if (outcome.failed)
       return say(`I wrote ${path}, but could not show it. The tool said:\n\n${quoteOutput(outcome.text)}`);
     return say(`I wrote the file ${path}. This is what came back when I looked at it:\n\n${quoteOutput(outcome.text)}`);
