@@ -11,6 +11,7 @@ export async function obtainRedisProgram(input: {
   environment: Record<string, string | undefined>;
   cacheDir: string;
   say: (line: string) => void;
+  signal?: AbortSignal;
 }): Promise<RedisProgram> {
   const found = (await findOnPath(input.environment["PATH"] ?? "")) ?? (await fromSystemPackages(input));
   if (found !== null) return found;

@@ -7,7 +7,7 @@ import { isRecentEnough, redisVersion, type RedisProgram } from "./find-program.
 type Environment = Record<string, string | undefined>;
 
 /** One way to call apt: its environment, and options that come before the command's own. */
-type Apt = { env: Environment; options: string[] };
+type Apt = { env: Environment; options: string[]; signal: AbortSignal | undefined };
 
 /** Downloads 1.4 MB in 3 s on an ordinary line; refreshing apt's lists takes up to 30 s. 180 s > both, on a slow one. */
 const TIMEOUT_MS = 180_000;
@@ -22,24 +22,27 @@ export async function fromSystemPackages(input: {
   cacheDir: string;
   environment: Environment;
   say: (line: string) => void;
+  signal?: AbortSignal;
 }): Promise<RedisProgram | null> {
   const { cacheDir, say } = input;
   const unpacked = await inspect(cacheDir);
   if (unpacked !== null) return unpacked;
   const env = { ...input.environment, LC_ALL: "C" };
-  const system: Apt = { env, options: [] };
+  const { signal } = input;
+  const system: Apt = { env, options: [], signal };
   if (process.platform !== "linux" || !(await works(system, "apt-get", ["--version"]))) return null;
   say("no Redis on this machine: fetching it from the system's package source");
   if (await unpack(cacheDir, system)) return inspect(cacheDir);
   say("refreshing the package lists (up to half a minute)");
-  const own: Apt = { env, options: privateLists(cacheDir) };
+  const own: Apt = { env, options: privateLists(cacheDir), signal };
   if ((await works(own, "apt-get", ["update", "-qq"])) && (await unpack(cacheDir, own))) return inspect(cacheDir);
   return null;
 }
 
 async function call(apt: Apt, program: string, args: string[], cwd: string): Promise<string> {
   const options = program.startsWith("apt-") ? apt.options : [];
-  const done = await promisify(execFile)(program, [...options, ...args], { cwd, timeout: TIMEOUT_MS, env: apt.env });
+  const limits = { cwd, timeout: TIMEOUT_MS, env: apt.env, ...(apt.signal && { signal: apt.signal }) };
+  const done = await promisify(execFile)(program, [...options, ...args], limits);
   return done.stdout;
 }
 
@@ -48,6 +51,7 @@ async function works(apt: Apt, program: string, args: string[], cwd = "/"): Prom
     await call(apt, program, args, cwd);
     return true;
   } catch {
+    apt.signal?.throwIfAborted();
     return false; // the caller has another way, and in the end one sentence for the person
   }
 }

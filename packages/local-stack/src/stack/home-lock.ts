@@ -82,7 +82,7 @@ export async function lockHome(home: string): Promise<HomeLock> {
   };
 }
 
-function lockPath(home: string): string {
+export function lockPath(home: string): string {
   return join(home, "stack.lock");
 }
 

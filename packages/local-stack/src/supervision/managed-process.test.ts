@@ -25,7 +25,12 @@ function application(body: string): {
   };
   const said: string[] = [];
   const start = async (): Promise<ManagedProcess> => {
-    const managed = await startManaged(plan, { logFolder: folder, say: (line) => said.push(line), onSpawn: () => {} });
+    const managed = await startManaged(plan, {
+      logFolder: folder,
+      say: (line) => said.push(line),
+      onSpawn: () => {},
+      signal: AbortSignal.timeout(30_000),
+    });
     onTestFinished(() => managed.stop(1_000));
     return managed;
   };
@@ -89,7 +94,7 @@ test("it ends when we are killed, even if nobody else looks after it", async () 
   const script = `import { startManaged } from ${JSON.stringify(join(import.meta.dirname, "managed-process.ts"))};
     import { existsSync } from "node:fs";
     const plan = ${JSON.stringify(plan)};
-    await startManaged({ ...plan, isReady: async () => existsSync(plan.env.READY) }, { logFolder: ${JSON.stringify(folder)}, say() {}, onSpawn() {} });
+    await startManaged({ ...plan, isReady: async () => existsSync(plan.env.READY) }, { logFolder: ${JSON.stringify(folder)}, say() {}, onSpawn() {}, signal: AbortSignal.timeout(30_000) });
     process.kill(process.pid, "SIGKILL");`;
   await once(spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: "inherit" }), "exit");
   const pid = Number(readFileSync(join(folder, "ready"), "utf8"));

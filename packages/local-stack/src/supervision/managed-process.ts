@@ -28,6 +28,8 @@ type Deps = {
   say: (line: string) => void;
   /** at each start of the process, before it is ready */
   onSpawn: (name: string, pid: number) => void;
+  /** stops waiting for readiness */
+  signal: AbortSignal;
 };
 
 /** A cold Node on a busy small machine needs 2–3 s to its first answer. 60 s > that by far: longer means it hangs. */
@@ -62,7 +64,7 @@ export async function startManaged(plan: ProcessPlan, deps: Deps): Promise<Manag
     },
   };
   try {
-    await untilReady(plan, child, logFile);
+    await untilReady(plan, child, logFile, deps.signal);
   } catch (error) {
     await managed.stop(1_000);
     throw error;
@@ -110,7 +112,7 @@ function endOf(child: ChildProcess): Promise<string> {
   });
 }
 
-async function untilReady(plan: ProcessPlan, child: ChildProcess, logFile: string): Promise<void> {
+async function untilReady(plan: ProcessPlan, child: ChildProcess, logFile: string, signal: AbortSignal): Promise<void> {
   let ended: string | null = null;
   void endOf(child).then((how) => (ended = how));
   const end = performance.now() + READY_TIMEOUT_MS;
@@ -123,7 +125,7 @@ async function untilReady(plan: ProcessPlan, child: ChildProcess, logFile: strin
       const patience = `${READY_TIMEOUT_MS / 1_000} s`;
       throw new StackError("start_failed", `${plan.name} was not ready within ${patience}: see ${logFile}.`);
     }
-    await delay(25);
+    await delay(25, undefined, { signal });
   }
 }
 

@@ -42,6 +42,7 @@ export function startWatchdog(options: { removeAtEnd?: string[] } = {}): Watchdo
     close: async () => {
       tell({ kind: "done" });
       stdin.end();
+      child.ref(); // from here on somebody waits for it
       await ended;
     },
   };

@@ -1,0 +1,113 @@
+import { join } from "node:path";
+import type pg from "pg";
+import type { ProcessPlan } from "../supervision/managed-process.ts";
+import type { ModelEndpoint } from "./model-endpoint.ts";
+
+/* What each application of the stack must be told, and how to see that it works: the one place that knows their settings. */
+
+type Environment = Record<string, string | undefined>;
+
+export type Addresses = {
+  /** the checkout */
+  root: string;
+  home: string;
+  ports: { api: number; web: number; supabase: number };
+  ownerUrl: string;
+  apiDatabaseUrl: string;
+  workerDatabaseUrl: string;
+  redisUrl: string;
+  supabaseUrl: string;
+  model: ModelEndpoint;
+};
+
+/** Ctrl-C promises 5 s for everything; a worker hands its runs over in about a second. */
+const SHUTDOWN_TIMEOUT_MS = 2_000;
+
+export function authPlan(at: Addresses, environment: Environment): ProcessPlan {
+  return {
+    name: "auth",
+    script: join(at.root, "packages/local-stack/src/bin/auth.ts"),
+    env: {
+      ...withoutModelKeys(environment),
+      AUTH_DATABASE_URL: at.ownerUrl,
+      SUPABASE_PORT: String(at.ports.supabase),
+      CORTEX_HOME: at.home,
+      WEB_PORT: String(at.ports.web),
+    },
+    isReady: () => answers(`${at.supabaseUrl}/auth/v1/.well-known/jwks.json`),
+  };
+}
+
+export function demoModelPlan(at: Addresses, environment: Environment): ProcessPlan {
+  const { baseUrl, apiKey } = at.model;
+  return {
+    name: "demo-model",
+    script: join(at.root, "packages/local-stack/src/bin/demo-model.ts"),
+    env: { ...withoutModelKeys(environment), DEMO_MODEL_PORT: new URL(baseUrl).port, DEMO_MODEL_API_KEY: apiKey },
+    isReady: () => answers(`${baseUrl}/models`, { authorization: `Bearer ${apiKey}` }),
+  };
+}
+
+export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
+  return {
+    name: "api",
+    script: join(at.root, "apps/api/src/main.ts"),
+    env: {
+      ...withoutModelKeys(environment),
+      API_PORT: String(at.ports.api),
+      DATABASE_URL: at.apiDatabaseUrl,
+      REDIS_URL: at.redisUrl,
+      SUPABASE_URL: at.supabaseUrl,
+      DEFAULT_MODEL: at.model.defaultModel,
+      SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
+    },
+    isReady: () => answers(`http://127.0.0.1:${at.ports.api}/ready`),
+  };
+}
+
+/**
+ * @param input.owner a connection to ask whether the fleet has heard of the worker
+ * @param input.since a time of the database before the first worker was started
+ */
+export function workerPlan(
+  at: Addresses,
+  environment: Environment,
+  input: { number: number; concurrency: number | null; owner: pg.Pool; since: Date },
+): ProcessPlan {
+  return {
+    name: `worker-${input.number}`,
+    script: join(at.root, "apps/worker/src/main.ts"),
+    env: {
+      ...withoutModelKeys(environment),
+      DATABASE_URL: at.workerDatabaseUrl,
+      REDIS_URL: at.redisUrl,
+      MODEL_BASE_URL: at.model.baseUrl,
+      MODEL_API_KEY: at.model.apiKey,
+      SANDBOX_HOME: environment["SANDBOX_HOME"] || join(at.home, "sandboxes"),
+      SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
+      ...(input.concurrency === null ? {} : { WORKER_CONCURRENCY: String(input.concurrency) }),
+    },
+    isReady: async () => {
+      const sql = "select count(*)::int as alive from cortex.workers where heartbeat_at > $1 and not draining";
+      const { rows } = await input.owner.query<{ alive: number }>(sql, [input.since]);
+      return (rows[0]?.alive ?? 0) >= input.number;
+    },
+  };
+}
+
+/** Each application gets its own credentials by name, never everybody's. */
+function withoutModelKeys(environment: Environment): Environment {
+  const { OPENAI_API_KEY: _openai, LITELLM_API_KEY: _litellm, ...rest } = environment;
+  return rest;
+}
+
+/** Does `url` answer with a 2xx? A refused connection is a no. */
+async function answers(url: string, headers: Record<string, string> = {}): Promise<boolean> {
+  try {
+    const response = await fetch(url, { headers, signal: AbortSignal.timeout(2_000) });
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false; // not listening yet
+  }
+}
