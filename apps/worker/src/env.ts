@@ -34,6 +34,7 @@ export const WorkerEnv = z.object({
   RUN_LEASE_MS: milliseconds.default(15_000).describe("how long a claim is good for without a heartbeat"),
   RUN_HEARTBEAT_MS: milliseconds.default(1_000).describe("heartbeat; less than half of RUN_LEASE_MS"),
   RUN_MAX_MS: milliseconds.default(2 * 60 * 60 * 1_000).describe("longest life of a run"),
+  PATH: z.string().default("/usr/local/bin:/usr/bin:/bin").describe("the host's, where bubblewrap is looked for"),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")

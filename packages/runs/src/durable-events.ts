@@ -146,7 +146,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
   return events;
 };
 
-const effectState = (call: Selectable<DB["tool_calls"]>) => {
+export const effectState = (call: Selectable<DB["tool_calls"]>) => {
   if (call.state === "unknown") return "unknown" as const;
   if (call.effect === "pure") return "none" as const;
   return call.state === "failed" ? ("failed" as const) : ("done" as const);

@@ -1,9 +1,9 @@
 import type { UnplacedEvent } from "@cortex/contracts";
-import { type Db, inScope, type Scope } from "@cortex/db";
+import { type Db, inScope, type Scope, type Tx } from "@cortex/db";
 import { sql } from "kysely";
-import { durableEvents, eventIdentity, workedAttempts } from "./durable-events.ts";
-import { readRunFacts } from "./run-facts.ts";
+import { durableEvents, eventIdentity, type RunFacts, workedAttempts } from "./durable-events.ts";
 import { FencedError, type RunRow } from "./run.ts";
+import { runFacts } from "./run-facts.ts";
 
 /** Where a live log stands. */
 export interface LogState {
@@ -49,8 +49,16 @@ export interface EnsureLogInput {
   as: "writer" | "reader";
 }
 
+interface Deps {
+  db: Db;
+  log: LogPort;
+}
+
 /** A claimed run's worker creates its log within this time; until then a follower waits instead of declaring the log lost. */
 const justClaimedMs = 3_000;
+
+/** A whole log, however long: only a writer that lost its place reads it. */
+const wholeLog = 1_000_000;
 
 /**
  * Makes the live log contain every durable event of the run: creates a log that never was, rebuilds a lost one under the next epoch
@@ -58,74 +66,78 @@ const justClaimedMs = 3_000;
  *
  * @returns where the log stands, or null if there is no such run, or (reader) if its worker is about to create the log: ask again
  */
-export const ensureLog = async (deps: { db: Db; log: LogPort }, input: EnsureLogInput): Promise<LogState | null> => {
-  const { db, log } = deps;
-  const { runId } = input;
+export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogState | null> => {
   for (;;) {
-    const present = await log.read({ runId, from: 0, limit: input.as === "writer" ? Number.MAX_SAFE_INTEGER : 1 });
-    if (present && input.as === "reader") return present;
-
-    const facts = await readRunFacts(db, input);
-    if (!facts) return null;
-    const { run } = facts;
-    const wanted = durableEvents(facts);
-
+    const present = await deps.log.read({ runId: input.runId, from: 0, limit: input.as === "writer" ? wholeLog : 0 });
     if (!present) {
-      // Before the first claim nothing but `run.queued` can have been there: creating it again is no loss. After the claim the worker
-      // creates it at once. Only later does a missing log mean a lost one.
-      const justClaimed =
-        run.status === "running" && run.attempt === 1 && Date.now() - (run.claimed_at?.getTime() ?? 0) < justClaimedMs;
-      if (justClaimed && input.as === "reader") return null;
-      const epoch =
-        workedAttempts(run) === 0
-          ? run.log_epoch
-          : await raiseEpoch(db, { runId, epoch: run.log_epoch, scope: input.scope });
-      const at = new Date().toISOString();
-      const resync: UnplacedEvent[] =
-        epoch > 1 ? [{ type: "resync", run_id: run.id as UnplacedEvent["run_id"], at, attempt: run.attempt }] : [];
-      const opened = await log.open({ runId, attempt: run.attempt, epoch, events: [...resync, ...wanted] });
-      if (opened.created || input.as === "reader") return opened;
+      const created = await createLog(deps, input);
+      if (created !== "present") return created;
       continue;
     }
-
-    if (present.closed || present.attempt > run.attempt) return present;
+    if (input.as === "reader" || present.closed) return present;
+    const facts = await inScope(deps.db, input.scope, (tx) => runFacts(tx, input));
+    if (!facts) return null;
+    const { run } = facts;
+    if (present.attempt > run.attempt) return present;
     const there = new Set(present.entries.map((entry) => eventIdentity(JSON.parse(entry) as UnplacedEvent)));
-    const missing = wanted.filter((event) => !there.has(eventIdentity(event)));
-    if (missing.length === 0 && present.attempt === run.attempt) return present;
-    const appended = await log.append({
-      runId,
-      attempt: run.attempt,
-      epoch: present.epoch,
-      length: present.length,
-      events: missing,
-    });
+    const events = durableEvents(facts).filter((event) => !there.has(eventIdentity(event)));
+    const { epoch, length } = present;
+    const appended = await deps.log.append({ runId: input.runId, attempt: run.attempt, epoch, length, events });
     if (appended.status !== "lost") return appended;
   }
 };
+
+/** Of all who see the same loss one rebuilds: whoever holds this lock of the run. The number only keeps our locks apart from others'. */
+const rebuildLock = 7_262_020;
+
+const lockRebuild = async (tx: Tx, runId: string): Promise<void> => {
+  await sql`select pg_advisory_xact_lock(${rebuildLock}, hashtext(${runId}))`.execute(tx);
+};
+
+/** `present`: somebody else was quicker. */
+const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "present" | null> =>
+  inScope(deps.db, input.scope, async (tx) => {
+    await lockRebuild(tx, input.runId);
+    const facts = await runFacts(tx, input);
+    if (!facts) return null;
+    // Looked at again under the lock; a Redis call inside a transaction, in a path that is taken when a log is lost.
+    if (await deps.log.read({ runId: input.runId, from: 0, limit: 0 })) return "present";
+    if (input.as === "reader" && aboutToCreate(facts)) return null;
+    const { run } = facts;
+    // Before the first claim nothing but `run.queued` can have been there: creating it again is no loss.
+    const never = workedAttempts(run) === 0;
+    const epoch = never ? run.log_epoch : run.log_epoch + 1;
+    if (!never) await sql`select cortex.raise_log_epoch(${run.id}, ${run.log_epoch})`.execute(tx);
+    return deps.log.open({ runId: run.id, attempt: run.attempt, epoch, events: [...resync(epoch, run), ...durableEvents(facts)] });
+  });
+
+const aboutToCreate = ({ run }: RunFacts): boolean =>
+  run.status === "running" && run.attempt === 1 && Date.now() - (run.claimed_at?.getTime() ?? 0) < justClaimedMs;
+
+const resync = (epoch: number, run: RunRow): UnplacedEvent[] =>
+  epoch === 1
+    ? []
+    : [
+        {
+          type: "resync",
+          run_id: run.id as UnplacedEvent["run_id"],
+          at: new Date().toISOString(),
+          attempt: workedAttempts(run),
+        },
+      ];
 
 /**
  * The log at the start of an attempt. Of a first attempt it is created with what the claim says, in one call and without reading Postgres;
  * otherwise it is brought up to what earlier attempts committed.
  */
-export const openLog = async (deps: { db: Db; log: LogPort }, run: RunRow): Promise<LogState> => {
+export const openLog = async (deps: Deps, run: RunRow): Promise<LogState> => {
   if (run.attempt === 1) {
     const events = durableEvents({ run, messages: [], steps: [], toolCalls: [] });
     const opened = await deps.log.open({ runId: run.id, attempt: run.attempt, epoch: run.log_epoch, events });
     if (opened.created) return opened;
   }
-  const ensured = await ensureLog(deps, {
-    runId: run.id,
-    scope: { userId: null, accountId: run.account_id },
-    as: "writer",
-  });
+  const scope = { userId: null, accountId: run.account_id };
+  const ensured = await ensureLog(deps, { runId: run.id, scope, as: "writer" });
   if (!ensured || ensured.attempt > run.attempt || ensured.closed) throw new FencedError(run.id, run.attempt);
   return ensured;
-};
-
-/** The next epoch of a run's log, by compare-and-set: of several who saw the same loss one raises it, the others get that number. */
-const raiseEpoch = async (db: Db, input: { runId: string; epoch: number; scope: Scope }): Promise<number> => {
-  await inScope(db, input.scope, (tx) =>
-    sql`select cortex.raise_log_epoch(${input.runId}, ${input.epoch})`.execute(tx),
-  );
-  return input.epoch + 1;
 };

@@ -5,7 +5,7 @@ export { durableEvents, eventIdentity, terminalEvent, workedAttempts } from "./d
 export type { EngineEvent, EngineOutcome } from "./engine-events.ts";
 export { ensureLog, type LogPort, type LogState, openLog } from "./ensure-log.ts";
 export { announceWorker, withdrawWorker } from "./fleet.ts";
-export { handOver } from "./hand-over.ts";
+export { abandon, handOver } from "./hand-over.ts";
 export { initiateRun, type InitiateRunInput } from "./initiate-run.ts";
 export { createLeaseKeeper, type Lease, type LeaseKeeper } from "./lease.ts";
 export { createRecorder, type LogSink, type Recorder } from "./recorder.ts";

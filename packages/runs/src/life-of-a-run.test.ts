@@ -10,7 +10,7 @@ import type { EngineEvent } from "./engine-events.ts";
 import { ensureLog, openLog } from "./ensure-log.ts";
 import { createRecorder } from "./recorder.ts";
 import { type Delivery, FencedError } from "./run.ts";
-import { readRunFacts } from "./run-facts.ts";
+import { runFacts } from "./run-facts.ts";
 import { readPostedMessages, readRunInput } from "./run-input.ts";
 import { defaultRunSettings } from "./settings.ts";
 import { startRun, type StartRunInput } from "./start-run.ts";
@@ -128,9 +128,12 @@ const nothingElse = { unreported: { usage: noUsage, cost_usd: "0" } };
 const one = async <Row>(sql: string, values: unknown[]): Promise<Row> =>
   (await database.owner.query(sql, values)).rows[0] as Row;
 
+const factsOf = (runId: string, accountId: string) =>
+  asAccount(worker.db, { accountId }, (tx) => runFacts(tx, { runId }));
+
 /** What Postgres says the log must hold is what it holds, previews aside. */
 const expectExactLog = async (runId: string, accountId: string) => {
-  const facts = await readRunFacts(worker.db, { runId, scope: { userId: null, accountId } });
+  const facts = await factsOf(runId, accountId);
   if (!facts) throw new Error("no such run");
   const held = log.entries(runId).filter((event) => !event.type.endsWith(".delta") && event.type !== "resync");
   expect(held.map(eventIdentity)).toEqual(durableEvents(facts).map(eventIdentity));
@@ -276,11 +279,11 @@ test("a superseded attempt changes nothing, anywhere", async () => {
     run.id,
   ]);
   const second = await claim(run.id);
-  const before = await readRunFacts(worker.db, { runId: run.id, scope: { userId: null, accountId: place.accountId } });
-  for (const event of called("call-1", "shell", "late")) await recorder.record(event).catch(() => undefined);
+  const before = await factsOf(run.id, place.accountId);
+  for (const event of called("call-1", "shell", "late")) await recorder.record(event);
   await expect(recorder.record(stepDone(0))).rejects.toThrow(FencedError);
   await expect(recorder.finish({ kind: "completed", ...nothingElse }, null)).rejects.toThrow(FencedError);
-  const after = await readRunFacts(worker.db, { runId: run.id, scope: { userId: null, accountId: place.accountId } });
+  const after = await factsOf(run.id, place.accountId);
   expect(after).toEqual(before);
 
   // Its successor is told that nobody knows whether the shell call happened.

@@ -21,8 +21,9 @@ export interface LogSink {
   preview(event: UnplacedEvent): Promise<void> | void;
   /** Resolves when the events are in the log, in order, after everything before them. They are in Postgres already. */
   durable(events: readonly UnplacedEvent[]): Promise<void>;
-  /** The same for the events that close the log, under the attempt that ending the run has raised. Returns the last cursor. */
-  end(events: readonly UnplacedEvent[], attempt: number): Promise<string>;
+  /** The same for the events that close the log, under the attempt that ending the run has raised. Returns the last cursor; null if the
+   * log could not be reached, then a sweep closes it. */
+  end(events: readonly UnplacedEvent[], attempt: number): Promise<string | null>;
 }
 
 export interface Recorder {
@@ -41,7 +42,7 @@ export interface Recorder {
   finish(
     outcome: EngineOutcome,
     stop: { requestedAt: Date; killed: readonly string[] } | null,
-  ): Promise<{ kind: "ended"; status: TerminalRunStatus; cursor: string } | { kind: "posted" }>;
+  ): Promise<{ kind: "ended"; status: TerminalRunStatus; cursor: string | null } | { kind: "posted" }>;
 }
 
 interface Ending {
@@ -173,7 +174,7 @@ export const createRecorder = (
       unreported: EngineOutcome["unreported"];
       unfinished: readonly UnfinishedCall[];
     },
-  ): Promise<string> => {
+  ): Promise<string | null> => {
     writer.spend(rest.unreported);
     const settled = [...(open?.unsettled ?? []), ...rest.unfinished.map(unfinishedCall)];
     const cut = rest.interrupted && rest.interrupted.text !== "" ? [answerMessage(step, rest.interrupted)] : [];

@@ -1,8 +1,9 @@
 import { type Message, Metadata, MessagePart, ToolCallRequest } from "@cortex/contracts";
-import { type DB, type Db, inScope, type Scope, type Tx } from "@cortex/db";
-import type { Selectable } from "kysely";
+import type { DB, Tx } from "@cortex/db";
+import { type Selectable, sql } from "kysely";
 import { z } from "zod";
 import type { RunFacts } from "./durable-events.ts";
+import type { RunRow } from "./run.ts";
 
 const Content = z.array(MessagePart);
 const ToolCalls = z.array(ToolCallRequest);
@@ -22,32 +23,45 @@ export const toMessage = (row: Selectable<DB["messages"]>): Message => ({
   created_at: row.created_at.toISOString(),
 });
 
-/** Everything that the durable events of a run are derived from, read in one transaction; null if there is no such run. */
-export const readRunFacts = (db: Db, input: { runId: string; scope: Scope }): Promise<RunFacts | null> =>
-  inScope(db, { ...input.scope, snapshot: true }, (tx) => runFacts(tx, input));
+/** Dates come as text out of a JSON aggregate. */
+const date = (value: unknown): Date => new Date(String(value));
+const maybeDate = (value: unknown): Date | null => (value === null ? null : date(value));
 
-/** The same inside somebody's transaction (of a user, or of a worker). */
+type Aggregated<Table extends keyof DB> = Selectable<DB[Table]>;
+
+interface FactsRow extends RunRow {
+  fact_messages: Aggregated<"messages">[];
+  fact_steps: Aggregated<"run_steps">[];
+  fact_tool_calls: Aggregated<"tool_calls">[];
+}
+
+/**
+ * Everything that the durable events of a run are derived from; null if there is no such run. One statement, hence of one moment: a step that
+ * is committed meanwhile is in it wholly or not at all.
+ */
 export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFacts | null> => {
-  const run = await tx.selectFrom("agent_runs").selectAll().where("id", "=", input.runId).executeTakeFirst();
-  if (!run) return null;
-  const messages = await tx
-    .selectFrom("messages")
-    .selectAll()
-    .where("run_id", "=", input.runId)
-    .orderBy("seq")
-    .execute();
-  const steps = await tx
-    .selectFrom("run_steps")
-    .selectAll()
-    .where("run_id", "=", input.runId)
-    .orderBy("step")
-    .execute();
-  const toolCalls = await tx
-    .selectFrom("tool_calls")
-    .selectAll()
-    .where("run_id", "=", input.runId)
-    .orderBy("step")
-    .orderBy("position")
-    .execute();
-  return { run, messages: messages.map((row) => ({ step: row.step, message: toMessage(row) })), steps, toolCalls };
+  const found = await sql<FactsRow>`
+    select agent_runs.*,
+      (select coalesce(jsonb_agg(to_jsonb(m) order by m.seq), '[]') from cortex.messages m where m.run_id = agent_runs.id) as fact_messages,
+      (select coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('cost_usd', s.cost_usd::text) order by s.step), '[]')
+        from cortex.run_steps s where s.run_id = agent_runs.id) as fact_steps,
+      (select coalesce(jsonb_agg(to_jsonb(c) order by c.step, c.position), '[]')
+        from cortex.tool_calls c where c.run_id = agent_runs.id) as fact_tool_calls
+    from cortex.agent_runs where id = ${input.runId}`.execute(tx);
+  const [row] = found.rows;
+  if (!row) return null;
+  const { fact_messages, fact_steps, fact_tool_calls, ...run } = row;
+  return {
+    run,
+    messages: fact_messages.map((message) => ({
+      step: message.step,
+      message: toMessage({ ...message, created_at: date(message.created_at) }),
+    })),
+    steps: fact_steps.map((step) => ({ ...step, started_at: date(step.started_at), ended_at: maybeDate(step.ended_at) })),
+    toolCalls: fact_tool_calls.map((call) => ({
+      ...call,
+      started_at: date(call.started_at),
+      ended_at: maybeDate(call.ended_at),
+    })),
+  };
 };

@@ -36,7 +36,7 @@ export class FencedError extends Error {
 }
 
 /** Why a worker lets go of a run before its end. */
-export type LeaseEndReason = "stopped" | "lost" | "shutdown" | "timeout";
+export type LeaseEndReason = "stopped" | "lost" | "shutdown";
 
 /** The `reason` of a lease's abort signal. */
 export class LeaseEnded extends Error {

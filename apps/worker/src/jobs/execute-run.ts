@@ -1,20 +1,168 @@
-import { type AgentOutcome, runAgent } from "@cortex/agentpress";
-import { ConnectionError, type LogWriter } from "@cortex/events";
+import { type AgentEvent, type AgentHooks, type AgentOutcome, fromStored, runAgent } from "@cortex/agentpress";
+import { createLogWriter, FencedError as LogFenced } from "@cortex/events";
+import type { JobVerdict } from "@cortex/queue";
 import {
+  abandon,
   type ClaimedRun,
   claimRun,
   createRecorder,
+  ensureLog,
+  eventIdentity,
   FencedError,
   handOver,
   type Lease,
   LeaseEnded,
   leaseEnd,
   openLog,
+  readPostedMessages,
   readRunInput,
   type Recorder,
+  type RunInput,
 } from "@cortex/runs";
+import { compareUsd } from "@cortex/contracts";
 import type { WorkerServices } from "../services.ts";
-import { agentDeps, agentInput } from "./agent-input.ts";
+import { agentInput, toolsOf } from "./agent-input.ts";
 
-/** What becomes of the job: it is done with, waits until a time, or goes back for another worker. */
-export type JobVerdict = { kind: "done" } | { kind: "delay"; untilMs: number } | { kind: "handBack" };
+/**
+ * One delivery of a run: claim it, execute it, end it. Postgres decides whether it is ours; whatever the queue believes, a run that is held
+ * or has ended is left alone.
+ * @param signal of the queue: aborts when the job's lock is lost or the worker shuts down
+ */
+export const executeRun = async (
+  services: WorkerServices,
+  job: { runId: string },
+  signal: AbortSignal,
+): Promise<JobVerdict> => {
+  const { db, leases, log } = services;
+  const run = await claimRun(db, { runId: job.runId, workerId: services.workerId, settings: services.settings });
+  if (!run) {
+    const until = await leaseEnd(db, job);
+    return until ? { kind: "delay", untilMs: until.getTime() + 100 } : { kind: "done" };
+  }
+  const lease = leases.hold({ runId: run.id, attempt: run.attempt });
+  const stopListening = services.control.listen(run.id);
+  const queueSays = () => lease.end(signal.reason === "shutdown" ? "shutdown" : "lost");
+  signal.addEventListener("abort", queueSays, { once: true });
+  if (signal.aborted) queueSays();
+  const runLog = log.child({ run_id: run.id, attempt: run.attempt, request_id: run.request_id, account_id: run.account_id });
+  try {
+    return await attempt({ ...services, log: runLog }, run, lease);
+  } catch (error) {
+    if (error instanceof FencedError || error instanceof LogFenced) {
+      runLog.warn({ err: error }, "superseded; let go");
+      return { kind: "done" };
+    }
+    // A fault of ours or of the database. The lease ends at once, so that the sweeper delivers the run again; the cap on attempts without
+    // progress bounds how often.
+    runLog.error({ err: error }, "the attempt broke off");
+    await abandon(db, { runId: run.id, attempt: run.attempt }).catch((failure: unknown) =>
+      runLog.warn({ err: failure }, "the lease of the broken attempt has to run out by itself"),
+    );
+    return { kind: "done" };
+  } finally {
+    signal.removeEventListener("abort", queueSays);
+    stopListening();
+    lease.release();
+  }
+};
+
+/** An attempt from its claim to the end of the run, or to where it lets go. */
+const attempt = async (services: WorkerServices, run: ClaimedRun, lease: Lease): Promise<JobVerdict> => {
+  const { db, eventLog, log } = services;
+  const [state, input] = await Promise.all([openLog({ db, log: eventLog }, run), readRunInput(db, run)]);
+  const scope = { userId: null, accountId: run.account_id };
+  const writer = createLogWriter(
+    {
+      log: eventLog,
+      recover: () => ensureLog({ db, log: eventLog }, { runId: run.id, scope, as: "writer" }),
+      identity: eventIdentity,
+      logger: log,
+    },
+    { runId: run.id, attempt: run.attempt, epoch: state.epoch, length: state.length },
+  );
+  const recorder = createRecorder(
+    { db, sink: writer },
+    { run, nextSeq: input.nextSeq, firstStep: input.firstStep, resumed: input.left?.open ?? null },
+  );
+  const startedAt = performance.now();
+  try {
+    const verdict = await untilItEnds(services, run, lease, input, recorder);
+    log.info({ verdict: verdict.kind, duration_ms: Math.round(performance.now() - startedAt) }, "attempt over");
+    return verdict;
+  } finally {
+    await writer.close();
+  }
+};
+
+const untilItEnds = async (
+  services: WorkerServices,
+  run: ClaimedRun,
+  lease: Lease,
+  first: RunInput,
+  recorder: Recorder,
+): Promise<JobVerdict> => {
+  for (let input = first; ; input = await readRunInput(services.db, run)) {
+    const outcome = await drive(services, run, lease, input, recorder);
+    if (outcome.kind === "aborted") {
+      const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
+      if (reason === "lost") return { kind: "done" };
+      if (reason === "shutdown") {
+        await handOver(services.db, { runId: run.id, attempt: run.attempt });
+        return { kind: "handBack" };
+      }
+    }
+    const finished = await recorder.finish(outcome, outcome.kind === "aborted" ? { requestedAt: new Date(), killed: [] } : null);
+    if (finished.kind === "ended") {
+      if (finished.cursor !== null) services.leases.noteClosed(run.id, finished.cursor);
+      return { kind: "done" };
+    }
+  }
+};
+
+/** Runs the engine on an input and records what it yields. */
+const drive = async (
+  services: WorkerServices,
+  run: ClaimedRun,
+  lease: Lease,
+  input: RunInput,
+  recorder: Recorder,
+): Promise<AgentOutcome> => {
+  let seen = recorder.nextSeq();
+  const hooks: AgentHooks = {
+    nextMessages: async () => {
+      if (!recorder.posted()) return [];
+      const posted = await readPostedMessages(services.db, {
+        accountId: run.account_id,
+        threadId: run.thread_id,
+        fromSeq: seen,
+        runId: run.id,
+      });
+      seen = recorder.nextSeq();
+      return posted.map(fromStored);
+    },
+    beforeStep: async () => {
+      const balance = recorder.balanceUsd();
+      // What is held back for this run belongs to it.
+      const broke = balance !== null && !input.unlimited && compareUsd(balance, `-${run.reserved_usd}`) <= 0;
+      return broke ? { stop: "insufficient_credits" } : "go";
+    },
+  };
+  const events: AsyncGenerator<AgentEvent, AgentOutcome> = runAgent(
+    {
+      model: services.model,
+      tools: toolsOf(services.tools, run, input),
+      hooks,
+      openSandbox: services.openSandbox({ accountId: run.account_id, projectId: run.project_id }),
+      log: services.log,
+    },
+    agentInput(run, input),
+    lease.signal,
+  );
+  for (;;) {
+    const next = await events.next();
+    if (next.done) return next.value;
+    const recorded = recorder.record(next.value);
+    // Most events are previews, which need no waiting.
+    if (recorded) await recorded;
+  }
+};

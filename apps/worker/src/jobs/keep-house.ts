@@ -1,0 +1,79 @@
+import { admitRuns, sweepRuns } from "@cortex/runs";
+import type { WorkerServices } from "../services.ts";
+
+/** Runs a task again and again until closed: never beside itself, and a failure is a line in the log. */
+const repeat = (services: WorkerServices, name: string, everyMs: number, task: () => Promise<unknown>) => {
+  let closed = false;
+  let timer: NodeJS.Timeout | undefined;
+  let turn: Promise<void> = Promise.resolve();
+  const next = (): void => {
+    timer = setTimeout(() => {
+      turn = task()
+        .catch((error: unknown) => services.log.warn({ err: error, task: name }, "a task of the house failed"))
+        .then(() => {
+          if (!closed) next();
+          return undefined;
+        });
+    }, everyMs);
+  };
+  next();
+  return {
+    close: async () => {
+      closed = true;
+      clearTimeout(timer);
+      await turn;
+    },
+  };
+};
+
+/** How many waiting runs one call admits. */
+const admissionBatch = 100;
+
+export interface House {
+  /** A place has become free: see at once who may have it. */
+  placeFree(): void;
+  close(): Promise<void>;
+}
+
+/**
+ * What every worker does beside executing runs: it admits waiting ones and sweeps up after others. Any number of workers may; Postgres keeps
+ * them from doing it twice.
+ */
+export const keepHouse = (services: WorkerServices): House => {
+  let admitting: Promise<void> | null = null;
+  let again = false;
+  const admit = async (): Promise<void> => {
+    do {
+      again = false;
+      await admitRuns({ db: services.db, deliver: services.deliver }, { batch: admissionBatch });
+    } while (again);
+  };
+  /** One admission at a time in this process; a wish that comes meanwhile is granted by one more round. */
+  const placeFree = (): void => {
+    if (admitting) {
+      again = true;
+      return;
+    }
+    admitting = admit()
+      .catch((error: unknown) => services.log.warn({ err: error }, "could not admit runs"))
+      .finally(() => {
+        admitting = null;
+      });
+  };
+  const { settings } = services;
+  const admission = repeat(services, "admission", settings.heartbeatMs, async () => {
+    placeFree();
+    await admitting;
+  });
+  const sweep = repeat(services, "sweep", settings.sweepMs, async () => {
+    const swept = await sweepRuns(services, settings);
+    if (swept && swept.redelivered + swept.ended + swept.logsClosed > 0) services.log.info(swept, "swept");
+  });
+  return {
+    placeFree,
+    close: async () => {
+      await Promise.all([admission.close(), sweep.close()]);
+      await admitting;
+    },
+  };
+};

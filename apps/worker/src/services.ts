@@ -1,0 +1,81 @@
+import { hostname } from "node:os";
+import { createOpenAiModel, discoverTools, type Model, type Tool } from "@cortex/agentpress";
+import { type Database, type Db, openDatabase } from "@cortex/db";
+import { type ControlListener, createControlListener, createEventLog, type EventLog } from "@cortex/events";
+import type { Lifetime, Logger } from "@cortex/observability";
+import { createProducer, type Producer } from "@cortex/queue";
+import { createLeaseKeeper, defaultRunSettings, type Deliver, type Delivery, type LeaseKeeper, type RunSettings } from "@cortex/runs";
+import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandbox";
+import { Redis } from "ioredis";
+import type { WorkerEnv } from "./env.ts";
+
+/** Everything that the jobs of a worker may reach. */
+export interface WorkerServices {
+  workerId: string;
+  settings: RunSettings;
+  log: Logger;
+  db: Db;
+  eventLog: EventLog;
+  control: ControlListener;
+  leases: LeaseKeeper;
+  deliver: Deliver;
+  isQueued: (delivery: Delivery) => Promise<boolean>;
+  model: Model;
+  tools: readonly Tool[];
+  openSandbox: (project: { accountId: string; projectId: string }) => OpenSandbox;
+}
+
+/**
+ * Opens everything a worker needs, in the order in which it must be closed last in, first out. Wiring only.
+ * @throws what an unreachable dependency throws; the lifetime then closes what is open already
+ */
+export const openServices = async (env: WorkerEnv, deps: { log: Logger; lifetime: Lifetime }): Promise<WorkerServices> => {
+  const { log, lifetime } = deps;
+  const workerId = env.WORKER_ID ?? `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
+  const settings: RunSettings = {
+    ...defaultRunSettings,
+    leaseMs: env.RUN_LEASE_MS,
+    heartbeatMs: env.RUN_HEARTBEAT_MS,
+    giveUpAfterMs: Math.floor((env.RUN_LEASE_MS * 2) / 3),
+    maxRunMs: env.RUN_MAX_MS,
+  };
+  const database = openDatabase({ url: env.DATABASE_URL, poolSize: env.DATABASE_POOL_SIZE, name: "cortex-worker", log });
+  lifetime.opened("database", () => database.close());
+
+  const redis = connectRedis(env.REDIS_URL, log);
+  lifetime.opened("redis", () => redis.quit());
+  const control = createControlListener(connectRedis(env.REDIS_URL, log));
+  lifetime.opened("control", () => control.close());
+  const producer = createProducer({ redisUrl: env.REDIS_URL, prefix: env.QUEUE_PREFIX, log });
+  lifetime.opened("producer", () => producer.close());
+
+  const model = createOpenAiModel({
+    baseURL: env.MODEL_BASE_URL,
+    apiKey: env.MODEL_API_KEY,
+    timeouts: { firstByteMs: env.MODEL_FIRST_BYTE_MS, idleMs: env.MODEL_IDLE_MS },
+    log,
+  });
+  lifetime.opened("model", () => model.close());
+  const { provider } = await probeSandbox(
+    { log },
+    { home: env.SANDBOX_HOME, choice: env.SANDBOX_PROVIDER, searchPath: env.PATH },
+  );
+  lifetime.opened("sandboxes", () => provider.close());
+
+  const leases = createLeaseKeeper({ db: database.db, log }, { workerId, concurrency: env.WORKER_CONCURRENCY, settings });
+  lifetime.opened("leases", () => leases.close());
+  return {
+    workerId,
+    settings,
+    log,
+    db: database.db,
+    eventLog: createEventLog(redis),
+    control,
+    leases,
+    deliver: (delivery) => producer.deliver(delivery),
+    isQueued: async (delivery) => (await producer.jobState(delivery)) === "present",
+    model,
+    tools: await discoverTools(),
+    openSandbox: (project) => openSandboxLazily({ db: database.db, provider, log }, project),
+  };
+};

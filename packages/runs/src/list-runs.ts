@@ -1,0 +1,32 @@
+import type { ListRunsQuery, Page, Run } from "@cortex/contracts";
+import { isAfter, placeOf, toPage, type Tx } from "@cortex/db";
+import { sql } from "kysely";
+import { readPlace } from "./list-page.ts";
+import { type RunViewRow, toRun } from "./run-view.ts";
+
+/**
+ * Runs, newest first, with their places in the queue: of every account of the caller, or of the one that the transaction names; narrowed to
+ * a status or a thread if given. One statement; the line of waiting runs is read once for the page. Error: `invalid_cursor`.
+ */
+export const listRuns = async (tx: Tx, input: ListRunsQuery): Promise<Page<Run>> => {
+  const { status, thread_id: threadId, limit, cursor } = input;
+  const result = await sql<RunViewRow & { place: string }>`
+    with listed as (
+      select agent_runs.*, ${placeOf("agent_runs")} as place
+      from cortex.agent_runs join cortex.projects on projects.id = agent_runs.project_id and projects.deleted_at is null
+      where ${isAfter("agent_runs", readPlace(cursor))}
+        and ${status === undefined ? sql`true` : sql`agent_runs.status = ${status}`}
+        and ${threadId === undefined ? sql`true` : sql`agent_runs.thread_id = ${threadId}`}
+      order by agent_runs.created_at desc, agent_runs.id desc
+      limit ${limit + 1}
+    ), waiting as (
+      select array_agg(id) as run_ids from listed where status = 'queued'
+    )
+    select listed.*, queue."position" as queue_position, queue.reason as queue_reason
+    from listed
+      left join (
+        select states.* from waiting, cortex.queue_states(waiting.run_ids) states where waiting.run_ids is not null
+      ) queue on queue.run_id = listed.id
+    order by listed.created_at desc, listed.id desc`.execute(tx);
+  return toPage(result.rows, limit, toRun);
+};

@@ -1,0 +1,122 @@
+import { canonicalUsd, type Message, type Step, Usage } from "@cortex/contracts";
+import type { DB, Tx } from "@cortex/db";
+import { type Selectable, sql } from "kysely";
+import { effectState, type RunFacts, workedAttempts } from "./durable-events.ts";
+import { runFacts, toMessage } from "./run-facts.ts";
+
+/**
+ * The durable timeline of a run, as people inspect it. Terms:
+ * - user-request: what the run was asked, before it began or while it went on;
+ * - agent-thought: a model call that led to tool calls, with its usage, also if it said nothing;
+ * - tool-call, tool-result: one pair for each call, in the order in which the model asked; no result yet: the call is under way;
+ * - agent-response: a model call that led to none: the answer.
+ */
+export interface TimelineFacts extends RunFacts {
+  /** The messages of users that the run answers, by seq. */
+  requests: readonly Message[];
+}
+
+type Entry = Omit<Step, "run_id" | "order">;
+type StepRow = Selectable<DB["run_steps"]>;
+type CallRow = Selectable<DB["tool_calls"]>;
+
+/** A pure reading of the stored facts. Usage and cost stand on the model calls, so that their sum is what the stored steps have cost. */
+export const timeline = (facts: TimelineFacts): Step[] => {
+  const { run } = facts;
+  const steps = new Map(facts.steps.map((row) => [row.step, row]));
+  const calls = Map.groupBy(facts.toolCalls, (call) => call.step);
+  const said = [
+    ...facts.requests.map((message) => ({ step: null, message })),
+    ...facts.messages.filter(({ message }) => message.role === "assistant"),
+  ].toSorted((left, right) => left.message.seq - right.message.seq);
+
+  const entries = said.flatMap(({ step, message }): Entry[] => {
+    if (message.role === "user") return [userRequest(message)];
+    const answered = step === null ? undefined : steps.get(step);
+    const stepCalls = message.tool_calls === undefined ? [] : (calls.get(step ?? -1) ?? []);
+    return [
+      modelCall(message, answered, workedAttempts(run)),
+      ...stepCalls.map(toolCall),
+      ...stepCalls.flatMap(toolResult),
+    ];
+  });
+  return entries.map((entry, order) => ({ run_id: run.id as Step["run_id"], order, ...entry }));
+};
+
+/** As JSON, which is what it was stored as. */
+const partsOf = (message: Message) => message.content as Step["content"];
+
+const userRequest = (message: Message): Entry => ({
+  type: "user-request",
+  content: { message_id: message.id, parts: partsOf(message) },
+  attempt: 0,
+  started_at: message.created_at,
+  ended_at: message.created_at,
+});
+
+/** An interrupted answer has no stored step: it began at an unknown time and cost what only the run as a whole knows. */
+const modelCall = (message: Message, step: StepRow | undefined, attempt: number): Entry => ({
+  type: message.tool_calls === undefined ? "agent-response" : "agent-thought",
+  content: { message_id: message.id, parts: partsOf(message), status: message.status },
+  attempt: step?.attempt ?? attempt,
+  ...(step ? { usage: Usage.parse(step.usage), cost_usd: canonicalUsd(step.cost_usd) } : {}),
+  started_at: step?.started_at.toISOString() ?? message.created_at,
+  ended_at: message.created_at,
+});
+
+const toolCall = (call: CallRow): Entry => ({
+  type: "tool-call",
+  content: { tool_call_id: call.call_id, arguments: call.arguments as Step["content"] },
+  tool_name: call.name,
+  attempt: call.attempt,
+  started_at: call.started_at.toISOString(),
+  ended_at: call.ended_at?.toISOString() ?? null,
+});
+
+const toolResult = (call: CallRow): Entry[] => {
+  if (call.ended_at === null) return [];
+  const at = call.ended_at.toISOString();
+  return [
+    {
+      type: "tool-result",
+      content: {
+        tool_call_id: call.call_id,
+        result: call.result ?? "",
+        is_error: call.is_error,
+        effect_state: effectState(call),
+      },
+      tool_name: call.name,
+      attempt: call.attempt,
+      started_at: at,
+      ended_at: at,
+    },
+  ];
+};
+
+/** The timeline of a run; null if there is no such run for this caller. Two statements: read it in a snapshot. */
+export const getTimeline = async (tx: Tx, input: { runId: string }): Promise<Step[] | null> => {
+  const facts = await runFacts(tx, input);
+  return facts ? timeline({ ...facts, requests: await readRequests(tx, facts) }) : null;
+};
+
+/**
+ * What users posted for this run: after the last message of the runs before it, and before its own last message; or, while it has written
+ * nothing, until its end. So a message that an earlier run failed to answer belongs to the next one, too.
+ */
+const readRequests = async (tx: Tx, { run, messages }: RunFacts): Promise<Message[]> => {
+  const first = messages.at(0)?.message.seq ?? null;
+  const last = messages.at(-1)?.message.seq ?? null;
+  const result = await sql<Selectable<DB["messages"]>>`
+    select asked.* from cortex.agent_runs run join cortex.messages asked on asked.thread_id = run.thread_id
+    where run.id = ${run.id} and asked.run_id is null and asked.role = 'user'
+      and asked.seq > coalesce((
+        select max(earlier.seq) from cortex.messages earlier
+        where earlier.thread_id = run.thread_id and earlier.run_id <> run.id
+          and case when ${first}::int is null then earlier.created_at <= run.created_at else earlier.seq < ${first} end
+      ), -1)
+      and (asked.seq < ${last}::int
+        or run.completed_at is null
+        or (${last}::int is null and asked.created_at <= run.completed_at))
+    order by asked.seq`.execute(tx);
+  return result.rows.map(toMessage);
+};
