@@ -1,0 +1,148 @@
+import { eventually } from "@cortex/testing";
+import type { RedisOptions } from "ioredis";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createHandClock } from "./hand-clock.ts";
+import { type LogFixture, openLogFixture } from "./log-fixture.ts";
+import { completed, delta, messageCompleted, stepStarted, storedRun } from "./sample-events.ts";
+
+let fixture: LogFixture;
+
+beforeAll(async () => {
+  fixture = await openLogFixture();
+});
+afterAll(() => fixture.close());
+
+test.each<[string, RedisOptions]>([
+  ["the connection resends what was not answered", { autoResendUnfulfilledCommands: true, commandTimeout: 5_000 }],
+  ["the caller hears of the failure", { maxRetriesPerRequest: 0 }],
+])("an append whose answer is lost is applied once: %s", async (_name, options) => {
+  const run = await storedRun(fixture.log);
+  const { proxy, log: throughProxy } = await fixture.brokenLog(options);
+  const writer = fixture.writerOf(run, { log: throughProxy, settings: { flushMs: 0 } });
+  await writer.durable([stepStarted(run.runId, 0)]);
+  for (let step = 1; step <= 5; step++) {
+    await proxy.set("mute");
+    const given = step === 5 ? writer.end([completed(run.runId)], 2) : writer.durable([stepStarted(run.runId, step)]);
+    await eventually(async () => (await fixture.entriesOf(run)).length === 2 + step);
+    proxy.cut();
+    await proxy.set("pass");
+    await given;
+  }
+  expect(await fixture.storyOf(run)).toEqual([
+    "run.queued",
+    ...[0, 1, 2, 3, 4].map((step) => `step.started ${step}`),
+    "run.completed",
+  ]);
+  expect(run.recoveries).toBe(0);
+});
+
+test("while Redis is away for a moment durable events wait and nobody else does; afterwards the log goes on", async () => {
+  const run = await storedRun(fixture.log);
+  const { proxy, log: throughProxy } = await fixture.brokenLog({ maxRetriesPerRequest: 0 });
+  const writer = fixture.writerOf(run, { log: throughProxy, settings: { previewRetryMs: 50, bufferSize: 100 } });
+  await writer.durable([stepStarted(run.runId, 0)]);
+  await proxy.set("refuse");
+  for (let count = 0; count < 100; count++) {
+    await writer.preview(delta(run.runId, "m", "0123456789"));
+    await Promise.resolve();
+  }
+  const whole = messageCompleted(run.runId, "m", "0123456789".repeat(100));
+  run.stored.push(whole);
+  const given = writer.durable([whole]);
+  await writer.preview(delta(run.runId, "n", "during"));
+  await proxy.set("pass");
+  await given;
+  await writer.durable([stepStarted(run.runId, 1)]);
+  expect(writer.isBehind()).toBe(false);
+  expect(run.recoveries).toBe(0);
+  const story = await fixture.storyOf(run);
+  expect(story.filter((line) => !line.startsWith("delta"))).toEqual([
+    "run.queued",
+    "step.started 0",
+    "message.completed 000000",
+    "step.started 1",
+  ]);
+  const shown = story.slice(2, story.indexOf("message.completed 000000")).map((line) => line.slice(6));
+  expect("0123456789".repeat(100).startsWith(shown.join(""))).toBe(true);
+});
+
+test("if Redis stays away the run goes on; the log is behind and is rebuilt later", async () => {
+  const run = await storedRun(fixture.log);
+  const { proxy, log: throughProxy } = await fixture.brokenLog({ maxRetriesPerRequest: 0, commandTimeout: 50 });
+  const recovering = {
+    ...run,
+    recover: async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 }), run.recover()),
+  };
+  const writer = fixture.writerOf(recovering, {
+    log: throughProxy,
+    settings: { durableRetryMs: 150, previewRetryMs: 20 },
+  });
+  await writer.durable([stepStarted(run.runId, 0)]);
+  run.stored.push(stepStarted(run.runId, 0));
+  await proxy.set("blackhole");
+  const steps = [1, 2, 3].map((step) => stepStarted(run.runId, step));
+  for (const step of steps) {
+    run.stored.push(step);
+    await writer.durable([step]);
+    void writer.preview(delta(run.runId, "m", "unseen"));
+  }
+  expect(writer.isBehind()).toBe(true);
+  expect(await writer.end([], 1)).toBe(null);
+  // What Redis lost meanwhile is found out by the recovery.
+  await fixture.lose(run);
+  await proxy.set("pass");
+  proxy.cut();
+  await eventually(() => throughProxy.read({ runId: run.runId, from: 0, limit: 0 }).then(() => true));
+  const last = stepStarted(run.runId, 4);
+  run.stored.push(last);
+  await writer.durable([last]);
+  expect(writer.isBehind()).toBe(false);
+  expect(await fixture.storyOf(run)).toEqual([
+    "resync",
+    "run.queued",
+    ...[0, 1, 2, 3, 4].map((step) => `step.started ${step}`),
+  ]);
+  expect(writer.position().epoch).toBe(2);
+});
+
+test("a log that is behind comes back by itself while previews are given", async () => {
+  const run = await storedRun(fixture.log);
+  const { proxy, log: throughProxy } = await fixture.brokenLog({ maxRetriesPerRequest: 0 });
+  const { clock, advance } = createHandClock();
+  const recover = async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 }), run.recover());
+  const writer = fixture.writerOf({ ...run, recover }, { log: throughProxy, clock, settings: { durableRetryMs: 0 } });
+  await eventually(async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 })) !== null);
+  await proxy.set("refuse");
+  await writer.durable([stepStarted(run.runId, 0)]);
+  expect(writer.isBehind()).toBe(true);
+  await proxy.set("pass");
+  await eventually(() => {
+    advance(1_000);
+    void writer.preview(delta(run.runId, "m", "text"));
+    return !writer.isBehind();
+  });
+  expect(run.recoveries).toBeGreaterThan(0);
+});
+
+test("whoever gives previews faster than Redis takes them is asked to wait, and the buffer stays within its bound", async () => {
+  const run = await storedRun(fixture.log);
+  const { proxy, log: throughProxy } = await fixture.brokenLog({ commandTimeout: 5_000 });
+  const writer = fixture.writerOf(run, { log: throughProxy, settings: { bufferSize: 1_000, flushMs: 0 } });
+  await writer.durable([stepStarted(run.runId, 0)]);
+  await proxy.set("blackhole");
+  const text = "x".repeat(100);
+  let given = 0;
+  let full: Promise<void> | undefined;
+  while (!full && given < 1_000) {
+    full = writer.preview(delta(run.runId, "m", text)) ?? undefined;
+    given += 1;
+  }
+  // One is in flight, ten fill the buffer, one is too much.
+  expect(given).toBe(12);
+  await proxy.set("pass");
+  await full;
+  await writer.durable([stepStarted(run.runId, 1)]);
+  expect(
+    (await fixture.entriesOf(run)).flatMap((entry) => (entry.type === "message.delta" ? entry.text : [])).join(""),
+  ).toBe(text.repeat(12));
+});
