@@ -60,7 +60,7 @@ export async function startManaged(plan: ProcessPlan, deps: Deps): Promise<Manag
         { signal: "SIGTERM", waitMs: graceMs },
         { signal: "SIGKILL", waitMs: 1_000 },
       ] as const;
-      if (pid !== null) await endProcess(pid, [...steps]);
+      if (pid !== null && (await endProcess(pid, [...steps]))) await endOf(child);
     },
   };
   try {
