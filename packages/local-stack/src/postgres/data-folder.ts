@@ -152,13 +152,22 @@ export async function createCluster(input: {
     rmSync(dataDir, { recursive: true, force: true }); // empty, see inspectDataDir
     renameSync(cluster, dataDir);
   } catch (error) {
-    const stderr = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
-    throw new StackError(
-      "start_failed",
-      `A new database could not be made in ${dataDir}: ${stderr || (error instanceof Error ? error.message : String(error))}`,
-      { cause: error },
-    );
+    throw explainInitdb(error, dataDir);
   } finally {
     rmSync(draft, { recursive: true, force: true });
   }
+}
+
+function explainInitdb(error: unknown, dataDir: string): StackError {
+  const stderr = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
+  if (stderr.includes("could not look up effective user ID")) {
+    // containers that run as an arbitrary number
+    const advice = "run as a user of this machine (or as root), or set DATABASE_URL to a PostgreSQL of yours";
+    return new StackError(
+      "start_failed",
+      `PostgreSQL cannot run as user ${process.getuid?.()}, who has no name here: ${advice}.`,
+    );
+  }
+  const why = stderr || (error instanceof Error ? error.message : String(error));
+  return new StackError("start_failed", `A new database could not be made in ${dataDir} (${why}).`, { cause: error });
 }
