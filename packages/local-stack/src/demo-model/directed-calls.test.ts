@@ -64,7 +64,12 @@ test("[[badargs]] breaks off inside its JSON, and [[loop]] never ends", async ()
   const bad = (await deltas("[[badargs=a]]")).flatMap(({ tool_calls = [] }) => tool_calls);
   const args = bad.map((piece) => piece.function?.arguments ?? "").join("");
   expect((): unknown => JSON.parse(args)).toThrow(SyntaxError);
-  await expect(playTurn(client, '[[loop=a {"text":"again"}]]', [echo("a")])).rejects.toThrow("No end after 8 answers");
+  const said: string[] = [];
+  const listener = { ...echo("a"), run: ({ text = "" }) => String(said.push(text)) };
+  await expect(playTurn(client, '[[loop=a {"text":"again $n"}]]', [listener])).rejects.toThrow(
+    "No end after 8 answers",
+  );
+  expect(said.slice(0, 3)).toEqual(["again 1", "again 2", "again 3"]);
 });
 
 test("[[say]], [[chunk]], [[finish]] and [[reasoning]]", async () => {

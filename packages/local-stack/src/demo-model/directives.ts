@@ -30,7 +30,10 @@ export const DIRECTIVES = {
     meaning: "puts all calls of `tool` and `badargs` into one answer, their pieces interleaved",
   },
   sameid: { usage: "sameid", meaning: "gives all calls of an answer the same id" },
-  loop: { usage: 'loop=list_files {"path":"."}', meaning: "calls this tool in every answer, for ever" },
+  loop: {
+    usage: 'loop=calculator {"expression":"1 + $n"}',
+    meaning: "calls this tool in every answer, for ever; `$n` becomes the number of the call, so that no two are equal",
+  },
   fail: {
     usage: "fail=429 retry-after=2",
     meaning:

@@ -43,7 +43,7 @@ const NUMBERED = /^ *\d+\t/;
 const NOTICE = /^\[[^\n]*\]$/;
 /** How a refusal begins. A tool message does not say whether it is one, and a file's own text must not be taken for it lightly. */
 const REFUSAL =
-  /^(?:there is no|no such|not found|cannot|could not|this is a (?:folder|binary)|the (?:path leads|tool|call|file is) |the arguments do not fit)/i;
+  /^(?:there is no|no such|not found|cannot|could not|this is a (?:folder|binary)|the (?:path (?:leads|must)|tool|call|file is) |the arguments do not fit)/i;
 
 /** The content of a file in the answer of `read_file`: without line numbers and notices. */
 export function readFileContent(result: ToolResult): ToolOutcome {

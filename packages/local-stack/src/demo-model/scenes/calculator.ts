@@ -24,7 +24,7 @@ export function calculatorScene(turn: Turn): Line | null {
   const result = numbers.at(-1) ?? null;
   if (last !== undefined && result === null) {
     return say(
-      `The calculator did not give me a number. It said: “${readOutcome(last).text.trim()}”. ` +
+      `The calculator did not give me a number. It said: “${readOutcome(last).text.trim()}” ` +
         "I compute nothing myself, so I have no answer.",
     );
   }

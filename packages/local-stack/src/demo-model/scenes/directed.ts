@@ -13,7 +13,9 @@ export function directedScene(turn: Turn): Line | null {
   if (calls.length > 0 && parallel && done === 0) return { text: "", calls };
   const next = calls[done];
   if (next !== undefined && !parallel) return { text: "", calls: [next] };
-  if (loop !== null) return { text: "", calls: [loop] };
+  if (loop !== null) {
+    return { text: "", calls: [{ ...loop, arguments: loop.arguments.replaceAll("$n", String(done + 1)) }] };
+  }
   if (text !== null) return say(text);
   if (tokens !== null) return say(""); // the words are counted out where the answer is planned
   return calls.length > 0 ? say(report(turn)) : null;
@@ -23,9 +25,6 @@ export function directedScene(turn: Turn): Line | null {
 function report(turn: Turn): string {
   if (turn.results.length === 0) return "No result came back.";
   return turn.results
-    .map((result) => {
-      const outcome = readOutcome(result);
-      return `The tool \`${result.tool}\` ${outcome.failed ? "failed" : "answered"}:\n\n${quoteOutput(outcome.text)}`;
-    })
+    .map((result) => `The tool \`${result.tool}\` came back with:\n\n${quoteOutput(readOutcome(result).text)}`)
     .join("\n\n");
 }

@@ -25,7 +25,7 @@ export function listFilesScene(turn: Turn): Line | null {
     tool: "list_files",
     argument: [".", ["path", "folder", "dir"]],
     before: "I look into the workspace.",
-    after: "This is in the workspace:",
+    after: "I looked into the workspace. This came back:",
     read: readOutcome,
   });
 }
