@@ -15,6 +15,8 @@ export interface AgentDeps {
   hooks?: AgentHooks;
   /** Without it, tools that need a computer fail and say why. */
   openSandbox?: OpenSandbox;
+  /** Longest waits before a broken or empty answer is asked for again, milliseconds; as many as there are retries. */
+  answerRetriesMs?: readonly number[];
   /** Where faults go that the model and the user only see as a sentence. */
   log?: Logger;
 }

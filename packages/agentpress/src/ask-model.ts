@@ -7,16 +7,17 @@ import { asModelError, ModelError } from "./errors.ts";
 import type { LiveEvent } from "./events.ts";
 import type { FinishReason, Model, ModelRequest } from "./model.ts";
 
-/** How often one step asks again after an answer that broke or was empty: three answers at most. */
-const maxRetries = 2;
-
-/** Full jitter below it: enough for a proxy that is restarting, short enough for a person who is watching. */
-const retryDelayMs = 500;
+/**
+ * Longest waits before an answer that broke or was empty is asked for again, milliseconds; as many as there are retries. The first is for
+ * a connection that happened to break, the second for an endpoint that is restarting; a person is watching.
+ */
+export const defaultAnswerRetriesMs: readonly number[] = [200, 2_000];
 
 export interface AskInput {
   request: ModelRequest;
   /** Ids of earlier tool calls of this conversation. */
   takenIds: ReadonlySet<string>;
+  retriesMs: readonly number[];
   /** Called once for each request that was answered, wholly or in part. */
   spend: (usage: Usage) => void;
 }
@@ -74,6 +75,8 @@ export async function* askModel(
       for await (const event of model.stream(input.request, signal)) {
         const shown = answer.take(event);
         if (shown) yield shown;
+        // The consumer may have aborted while it held the event: then the next one is not waited for.
+        if (signal.aborted && answer.finish === null) break;
       }
     } catch (error) {
       thrown = asModelError(error);
@@ -83,12 +86,13 @@ export async function* askModel(
     const verdict = judge(answer, thrown);
     if ("finish" in verdict) return { kind: "answered", answer, finish: verdict.finish };
     if (signal.aborted) return { kind: "aborted", interrupted: interruption(answer) };
-    if (!verdict.retry || retries >= maxRetries) {
+    const wait = input.retriesMs[retries];
+    if (!verdict.retry || wait === undefined) {
       return { kind: "failed", error: verdict.error, interrupted: interruption(answer) };
     }
     if (answer.shown) yield { type: "message.discarded", message_id: answer.id, reason: verdict.error.code };
     try {
-      await delay(Math.random() * retryDelayMs, undefined, { signal });
+      await delay(Math.random() * wait, undefined, { signal });
     } catch {
       return { kind: "aborted", interrupted: null };
     }

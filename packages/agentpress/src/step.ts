@@ -1,5 +1,5 @@
 import type { Answer } from "./answer.ts";
-import { askModel } from "./ask-model.ts";
+import { askModel, defaultAnswerRetriesMs } from "./ask-model.ts";
 import { estimateInput } from "./context/tokens.ts";
 import type { AgentEvent, ModelCompleted } from "./events.ts";
 import { type AgentMessage, type AssistantMessage, textContent } from "./messages.ts";
@@ -76,7 +76,12 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   const startedAt = performance.now();
   const asked = yield* askModel(
     deps.model,
-    { request, takenIds: callIds(run.history), spend: (usage) => spending.add(usage) },
+    {
+      request,
+      takenIds: callIds(run.history),
+      retriesMs: deps.answerRetriesMs ?? defaultAnswerRetriesMs,
+      spend: (usage) => spending.add(usage),
+    },
     run.cancellation.signal,
   );
   if (asked.kind === "aborted") {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { AgentDeps, AgentInput, AgentOutcome } from "../agent.ts";
 import type { AgentEvent } from "../events.ts";
 import { userMessage } from "../messages.ts";
@@ -20,13 +21,16 @@ export interface Played {
   outcome: AgentOutcome;
 }
 
+/** Lets everything happen that is ready to happen, and waits for nothing else. */
+export const oneTurn = (): Promise<void> => setImmediate();
+
 /** Runs an agent to its end. `onEvent` is awaited before the next event is asked for, as a recorder would. */
 export const play = async (
   deps: AgentDeps,
   input: AgentInput = anInput(),
   options: { signal?: AbortSignal; onEvent?: (event: AgentEvent) => unknown } = {},
 ): Promise<Played> => {
-  const run = runAgent(deps, input, options.signal ?? new AbortController().signal);
+  const run = runAgent({ answerRetriesMs: [1, 1], ...deps }, input, options.signal ?? new AbortController().signal);
   const events: AgentEvent[] = [];
   for (;;) {
     const next = await run.next();

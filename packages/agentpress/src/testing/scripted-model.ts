@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { Usage } from "@cortex/contracts";
 import { noUsage } from "@cortex/contracts";
 import type { Model, ModelEvent, ModelRequest } from "../model.ts";
@@ -26,7 +27,11 @@ export const scriptedModel = (...turns: Turn[]): ScriptedModel => {
   };
 };
 
-export const usage = (input_tokens: number, output_tokens: number): Usage => ({ ...noUsage, input_tokens, output_tokens });
+export const usage = (input_tokens: number, output_tokens: number): Usage => ({
+  ...noUsage,
+  input_tokens,
+  output_tokens,
+});
 
 /** A plain answer, one delta per word. */
 export const says = (text: string, counted: Usage = usage(10, 5)): ModelEvent[] => [
@@ -43,15 +48,19 @@ export interface ScriptedCall {
 
 /** An answer of tool calls. Arguments that are text go out as they are. */
 export const calls = (...asked: ScriptedCall[]): ModelEvent[] => [
-  ...asked.map(
-    ({ name, args, id }, index): ModelEvent => ({
-      type: "tool_call",
-      index,
-      id: id === undefined ? `call_${index}` : id,
-      name,
-      arguments: typeof args === "string" ? args : JSON.stringify(args),
-    }),
-  ),
+  ...asked.map(({ name, args, id }, index): ModelEvent => ({
+    type: "tool_call",
+    index,
+    id: id === undefined ? `call_${index}` : id,
+    name,
+    arguments: typeof args === "string" ? args : JSON.stringify(args),
+  })),
   { type: "usage", usage: usage(10, 5) },
   { type: "finish", reason: "tool_calls" },
 ];
+
+/** Hangs as a silent endpoint does, until the caller gives up. */
+export const untilAborted = async (signal: AbortSignal): Promise<void> => {
+  if (signal.aborted) return;
+  await once(signal, "abort");
+};
