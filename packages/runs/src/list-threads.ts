@@ -18,7 +18,8 @@ export const listThreads = async (
     projectId === null
       ? sql`(select acting.id as account_id, null::uuid as project_id from ${actingAccount(caller)} acting)`
       : sql`(select account_id, id as project_id from cortex.projects where id = ${projectId} and deleted_at is null)`;
-  const inHome = projectId === null ? sql`threads.account_id = home.account_id` : sql`threads.project_id = home.project_id`;
+  const inHome =
+    projectId === null ? sql`threads.account_id = home.account_id` : sql`threads.project_id = home.project_id`;
   const result = await sql<(ThreadRow & { place: string }) | { id: null }>`
     select listed.* from ${home} home
     left join lateral (

@@ -19,37 +19,11 @@ const partsOf = (content: CreateMessage["content"]): MessagePart[] =>
   typeof content === "string" ? textParts(content) : content;
 
 /**
- * Appends what a user said, under the lock of the thread's row, which hands out `seq` without gaps. For a transaction that knows the thread
- * and has checked the role; `postMessage` is the whole request.
- * @returns null if there is no such thread (or it may not be written)
- */
-export const appendUserMessage = async (
-  tx: Tx,
-  input: { thread: { id: string; accountId: string }; content: CreateMessage["content"]; metadata: CreateMessage["metadata"] },
-): Promise<Message | null> => {
-  const { thread, content, metadata } = input;
-  const result = await sql<MessageRow>`
-    with place as (
-      update cortex.threads set next_seq = next_seq + 1, updated_at = now()
-      where id = ${thread.id} and account_id = ${thread.accountId}
-      returning next_seq - 1 as seq
-    )
-    insert into cortex.messages (account_id, thread_id, seq, role, content, metadata)
-    select ${thread.accountId}, ${thread.id}, place.seq, 'user', ${jsonText(partsOf(content))}::jsonb, ${jsonText(metadata)}::jsonb
-    from place
-    returning *`.execute(tx);
-  const [row] = result.rows;
-  return row ? toMessage(row) : null;
-};
-
-/**
- * Posts a user message. Also while a run is active: the run takes it up at its next step.
+ * Posts a user message, under the lock of the thread's row, which hands out `seq` without gaps. Also while a run is active: the run takes
+ * it up at its next step. One statement.
  * @returns null if there is no such thread, or its project is deleted. Error: `forbidden`
  */
-export const postMessage = async (
-  tx: Tx,
-  input: { threadId: string } & CreateMessage,
-): Promise<Message | null> => {
+export const postMessage = async (tx: Tx, input: { threadId: string } & CreateMessage): Promise<Message | null> => {
   const { threadId, content, metadata } = input;
   const result = await sql<{ acting_role: AccountRole | null } & ({ id: null } | MessageRow)>`
     with target as (
@@ -74,10 +48,7 @@ export const postMessage = async (
 };
 
 /** The messages of a thread, oldest first. Null: no such thread, or its project is deleted. Error: `invalid_cursor`. */
-export const listMessages = async (
-  tx: Tx,
-  input: { threadId: string } & ListQuery,
-): Promise<Page<Message> | null> => {
+export const listMessages = async (tx: Tx, input: { threadId: string } & ListQuery): Promise<Page<Message> | null> => {
   const { threadId, limit, cursor } = input;
   const result = await sql<MessageRow | { id: null }>`
     select listed.*
@@ -100,10 +71,7 @@ export const listMessages = async (
 };
 
 /** One message of a thread; null if there is none such, or the thread's project is deleted. */
-export const getMessage = async (
-  tx: Tx,
-  input: { threadId: string; messageId: string },
-): Promise<Message | null> => {
+export const getMessage = async (tx: Tx, input: { threadId: string; messageId: string }): Promise<Message | null> => {
   const row = await tx
     .selectFrom("messages")
     .innerJoin("threads", "threads.id", "messages.thread_id")

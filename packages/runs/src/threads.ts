@@ -43,7 +43,9 @@ export const createThread = async (
       select account_id, id, ${title}, ${jsonText(metadata)}::jsonb from project
       returning *
     )
-    select acting.acting_role, created.*, null::uuid as active_run_id from acting left join created on true`.execute(tx);
+    select acting.acting_role, created.*, null::uuid as active_run_id from acting left join created on true`.execute(
+    tx,
+  );
   const [row] = result.rows;
   if (!row) throw new AppError("not_found", `There is no such ${projectId === null ? "account" : "project"}.`);
   requireRole(row.acting_role, "member");

@@ -93,30 +93,40 @@ const toolResult = (call: CallRow): Entry[] => {
   ];
 };
 
-/** The timeline of a run; null if there is no such run for this caller. Two statements: read it in a snapshot. */
+/**
+ * The timeline of a run; null if there is no such run for this caller, or its project is deleted. Two statements: read it in a snapshot.
+ */
 export const getTimeline = async (tx: Tx, input: { runId: string }): Promise<Step[] | null> => {
   const facts = await runFacts(tx, input);
-  return facts ? timeline({ ...facts, requests: await readRequests(tx, facts) }) : null;
+  if (!facts) return null;
+  const requests = await readRequests(tx, facts);
+  return requests && timeline({ ...facts, requests });
 };
 
 /**
  * What users posted for this run: after the last message of the runs before it, and before its own last message; or, while it has written
- * nothing, until its end. So a message that an earlier run failed to answer belongs to the next one, too.
+ * nothing, until its end. So a message that an earlier run failed to answer belongs to the next one, too. Null: the project is deleted.
  */
-const readRequests = async (tx: Tx, { run, messages }: RunFacts): Promise<Message[]> => {
+const readRequests = async (tx: Tx, { run, messages }: RunFacts): Promise<Message[] | null> => {
   const first = messages.at(0)?.message.seq ?? null;
   const last = messages.at(-1)?.message.seq ?? null;
-  const result = await sql<Selectable<DB["messages"]>>`
-    select asked.* from cortex.agent_runs run join cortex.messages asked on asked.thread_id = run.thread_id
-    where run.id = ${run.id} and asked.run_id is null and asked.role = 'user'
-      and asked.seq > coalesce((
-        select max(earlier.seq) from cortex.messages earlier
-        where earlier.thread_id = run.thread_id and earlier.run_id <> run.id
-          and case when ${first}::int is null then earlier.created_at <= run.created_at else earlier.seq < ${first} end
-      ), -1)
-      and (asked.seq < ${last}::int
-        or run.completed_at is null
-        or (${last}::int is null and asked.created_at <= run.completed_at))
+  const result = await sql<Selectable<DB["messages"]> | { id: null }>`
+    select asked.* from cortex.agent_runs run
+    join cortex.projects on projects.id = run.project_id and projects.deleted_at is null
+    left join lateral (
+      select messages.* from cortex.messages
+      where messages.thread_id = run.thread_id and messages.run_id is null and messages.role = 'user'
+        and messages.seq > coalesce((
+          select max(earlier.seq) from cortex.messages earlier
+          where earlier.thread_id = run.thread_id and earlier.run_id <> run.id
+            and case when ${first}::int is null then earlier.created_at <= run.created_at else earlier.seq < ${first} end
+        ), -1)
+        and (messages.seq < ${last}::int
+          or run.completed_at is null
+          or (${last}::int is null and messages.created_at <= run.completed_at))
+    ) asked on true
+    where run.id = ${run.id}
     order by asked.seq`.execute(tx);
-  return result.rows.map(toMessage);
+  if (result.rows.length === 0) return null;
+  return result.rows.filter((row) => row.id !== null).map(toMessage);
 };
