@@ -3,7 +3,7 @@ import { AgentVersionId, MessageId, RunId } from "./ids.ts";
 import { RunError, StopReceipt } from "./runs.ts";
 import { Message } from "./threads.ts";
 import { EffectState } from "./tools.ts";
-import { Timestamp, Usage, Usd } from "./values.ts";
+import { Json, Timestamp, Usage, Usd } from "./values.ts";
 
 /**
  * One entry of a run's live log. The place in the log is `(epoch, seq)`; `seq` is the index in the Redis list. The payloads below
@@ -38,7 +38,7 @@ export const RunEvent = z
     event("message.completed", { message: Message }),
     event("message.discarded", { message_id: MessageId, reason: z.string() }),
     event("tool_call.delta", { tool_call_id: z.string(), name: z.string(), arguments_delta: z.string() }),
-    event("tool_call.started", { tool_call_id: z.string(), name: z.string(), arguments: z.json() }),
+    event("tool_call.started", { tool_call_id: z.string(), name: z.string(), arguments: Json }),
     event("tool_call.output", { tool_call_id: z.string(), chunk: z.string() }),
     event("tool_call.completed", {
       tool_call_id: z.string(),

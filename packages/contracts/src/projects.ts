@@ -18,7 +18,9 @@ export type Project = z.infer<typeof Project>;
 const name = z.string().trim().min(1).max(200);
 const description = z.string().max(10_000);
 
-export const CreateProject = z.strictObject({ name, description: description.default("") }).meta({ id: "CreateProject" });
+export const CreateProject = z
+  .strictObject({ name, description: description.default("") })
+  .meta({ id: "CreateProject" });
 export type CreateProject = z.infer<typeof CreateProject>;
 
 export const UpdateProject = z

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { RunErrorCode } from "./errors.ts";
 import { AccountId, AgentId, AgentVersionId, ProjectId, RunId, ThreadId } from "./ids.ts";
 import { maxMessageText } from "./threads.ts";
-import { ListQuery, Metadata, Timestamp, Usage, Usd } from "./values.ts";
+import { Json, ListQuery, Metadata, Timestamp, Usage, Usd } from "./values.ts";
 
 /** `queued → running → completed | failed | stopped`; `waiting` parks a run without holding a worker. */
 export const RunStatus = z.enum(["queued", "running", "waiting", "completed", "failed", "stopped"]);
@@ -115,7 +115,7 @@ export const Step = z
     run_id: RunId,
     order: z.int().nonnegative(),
     type: StepType,
-    content: z.json(),
+    content: Json,
     tool_name: z.string().optional(),
     attempt: z.int().nonnegative(),
     usage: Usage.optional(),

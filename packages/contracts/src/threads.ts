@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MessageId, ProjectId, RunId, ThreadId } from "./ids.ts";
-import { Metadata, Timestamp } from "./values.ts";
+import { Json, Metadata, Timestamp } from "./values.ts";
 
 export const Thread = z
   .object({
@@ -29,7 +29,11 @@ export const UpdateThread = z
 export type UpdateThread = z.infer<typeof UpdateThread>;
 
 export const TextPart = z.strictObject({ type: z.literal("text"), text: z.string() });
-export const ImagePart = z.strictObject({ type: z.literal("image"), url: z.string(), media_type: z.string().optional() });
+export const ImagePart = z.strictObject({
+  type: z.literal("image"),
+  url: z.string(),
+  media_type: z.string().optional(),
+});
 export const FilePart = z.strictObject({
   type: z.literal("file"),
   name: z.string(),
@@ -41,7 +45,7 @@ export type MessagePart = z.infer<typeof MessagePart>;
 
 /** A tool call as the model asked for it. `arguments` is the parsed object, or the raw text when it was not JSON. */
 export const ToolCallRequest = z
-  .object({ id: z.string(), name: z.string(), arguments: z.json() })
+  .object({ id: z.string(), name: z.string(), arguments: Json })
   .meta({ id: "ToolCallRequest" });
 export type ToolCallRequest = z.infer<typeof ToolCallRequest>;
 

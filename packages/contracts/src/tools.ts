@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Json } from "./values.ts";
 
 /**
  * What repeating a tool call would do. `pure`: nothing; it may simply run again. `idempotent`: repeating it with the same key is
@@ -18,7 +19,7 @@ export const ToolInfo = z
     title: z.string(),
     description: z.string(),
     effect: ToolEffect,
-    parameters: z.record(z.string(), z.json()),
+    parameters: z.record(z.string(), Json),
   })
   .meta({ id: "ToolInfo" });
 export type ToolInfo = z.infer<typeof ToolInfo>;

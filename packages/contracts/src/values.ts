@@ -8,8 +8,13 @@ export type Timestamp = z.infer<typeof Timestamp>;
 export const Usd = z.string().regex(/^-?\d{1,10}(\.\d{1,10})?$/);
 export type Usd = z.infer<typeof Usd>;
 
+/** Any JSON value. With a name of its own, because a schema that contains itself can only be published by reference. */
+export const Json: z.ZodType<z.core.util.JSONType> = z
+  .lazy(() => z.union([z.string(), z.number(), z.boolean(), z.null(), z.array(Json), z.record(z.string(), Json)]))
+  .meta({ id: "Json" });
+
 /** A JSON object as callers may attach it; kept small so that a row stays a row. */
-export const Metadata = z.record(z.string().max(128), z.json());
+export const Metadata = z.record(z.string().max(128), Json);
 export type Metadata = z.infer<typeof Metadata>;
 
 /** Tokens of one model call or the sum over a run. `estimated`: the provider sent no usage and we counted ourselves. */
