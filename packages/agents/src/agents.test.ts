@@ -1,0 +1,157 @@
+import { randomUUID } from "node:crypto";
+import { Agent, AgentVersion, CreateAgent, CreateAgentVersion } from "@cortex/contracts";
+import { asUser, type Database, openDatabase, type Tx } from "@cortex/db";
+import { silentLogger } from "@cortex/observability";
+import { aMember, anAccount, aUser, createTestDatabase, type TestDatabase, type TestUser } from "@cortex/testing";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createAgent, createVersion } from "./create-agent.ts";
+import { getAgent, listAgents } from "./read-agents.ts";
+import { resolveAgentForRun } from "./resolve-agent.ts";
+
+let database: TestDatabase;
+let api: Database;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  api = openDatabase({ url: database.apiUrl, poolSize: 8, name: "test", log: silentLogger() });
+});
+afterAll(async () => {
+  await api.close();
+  await database.drop();
+});
+
+const as = <Result>(who: TestUser, work: (tx: Tx) => Promise<Result>) =>
+  asUser(api.db, { userId: who.userId, accountId: null }, work);
+const settings = (instructions: string, rest: Partial<CreateAgentVersion> = {}) =>
+  CreateAgentVersion.parse({ instructions, ...rest });
+const anAgent = (who: TestUser, name: string) =>
+  as(who, (tx) =>
+    createAgent(tx, {
+      accountId: who.accountId,
+      ...CreateAgent.parse({ name, version: { instructions: "Be brief." } }),
+    }),
+  );
+
+test("every account has a default agent, and a run that names none gets it", async () => {
+  const user = await aUser(database.owner);
+  const agent = await as(user, (tx) => resolveAgentForRun(tx, { accountId: user.accountId, agentId: null }));
+  expect(agent).toMatchObject({ model: null, tools: null, maxSteps: 50, modelParameters: {} });
+  const [listed] = (await as(user, (tx) => listAgents(tx, { accountId: user.accountId, limit: 5 }))).data;
+  expect(listed).toMatchObject({
+    id: agent?.agentId,
+    is_default: true,
+    active_version: { id: agent?.versionId, version: 1 },
+  });
+});
+
+test("an agent is made with its first version, and a run may name it", async () => {
+  const user = await aUser(database.owner);
+  const made = await anAgent(user, "Clerk");
+  expect(Agent.parse(made)).toEqual(made);
+  expect(made).toMatchObject({
+    name: "Clerk",
+    is_default: false,
+    active_version: { version: 1, instructions: "Be brief." },
+  });
+  expect(await as(user, (tx) => getAgent(tx, { agentId: made.id }))).toMatchObject({
+    id: made.id,
+    active_version: made.active_version,
+  });
+  expect(await as(user, (tx) => resolveAgentForRun(tx, { accountId: user.accountId, agentId: made.id }))).toEqual({
+    agentId: made.id,
+    versionId: made.active_version?.id,
+    instructions: "Be brief.",
+    model: null,
+    modelParameters: {},
+    tools: null,
+    maxSteps: 50,
+  });
+});
+
+test("a new version is active from now on, and the old one stays as it was", async () => {
+  const user = await aUser(database.owner);
+  const { id: agentId, active_version: first } = await anAgent(user, "Clerk");
+  const next = settings("Be thorough.", {
+    model: "grand",
+    model_parameters: { temperature: 0.2 },
+    tools: ["calculator"],
+    max_steps: 7,
+  });
+  const second = await as(user, (tx) => createVersion(tx, { agentId, ...next }));
+  expect(AgentVersion.parse(second)).toEqual(second);
+  expect(second).toMatchObject({ version: 2, ...next });
+  expect(await as(user, (tx) => resolveAgentForRun(tx, { accountId: user.accountId, agentId }))).toMatchObject({
+    versionId: second?.id,
+    model: "grand",
+    modelParameters: { temperature: 0.2 },
+    tools: ["calculator"],
+    maxSteps: 7,
+  });
+  const { rows } = await database.owner.query("select instructions from cortex.agent_versions where id = $1", [
+    first?.id,
+  ]);
+  expect(rows).toEqual([{ instructions: "Be brief." }]);
+});
+
+test("versions made at the same moment are numbered without gap or duplicate", async () => {
+  const user = await aUser(database.owner);
+  const { id: agentId } = await anAgent(user, "Clerk");
+  const made = await Promise.all(
+    Array.from({ length: 6 }, (_, n) => as(user, (tx) => createVersion(tx, { agentId, ...settings(`${n}`) }))),
+  );
+  expect(new Set(made.map((version) => version?.version))).toEqual(new Set([2, 3, 4, 5, 6, 7]));
+});
+
+test("a version never changes, whoever asks", async () => {
+  const user = await aUser(database.owner);
+  const { active_version: version } = await anAgent(user, "Clerk");
+  const change = (tx: Tx) =>
+    tx
+      .updateTable("agent_versions")
+      .set({ instructions: "Be somebody else." })
+      .where("id", "=", version?.id ?? "")
+      .execute();
+  await expect(as(user, change)).rejects.toThrow("permission denied");
+  await expect(
+    database.owner.query("update cortex.agent_versions set instructions = 'x' where id = $1", [version?.id]),
+  ).rejects.toThrow("never change");
+});
+
+test("agents of another account are missing, and a viewer makes none", async () => {
+  const [user, stranger] = await Promise.all([aUser(database.owner), aUser(database.owner)]);
+  const foreign = await anAgent(stranger, "Secret");
+  const agentId = foreign.id;
+  const { accountId } = user;
+  expect(await as(user, (tx) => getAgent(tx, { agentId }))).toBeNull();
+  expect(await as(user, (tx) => createVersion(tx, { agentId, ...settings("Mine") }))).toBeNull();
+  expect(await as(user, (tx) => resolveAgentForRun(tx, { accountId, agentId }))).toBeNull();
+  expect(await as(user, (tx) => resolveAgentForRun(tx, { accountId: stranger.accountId, agentId }))).toBeNull();
+  expect(await as(user, (tx) => resolveAgentForRun(tx, { accountId, agentId: randomUUID() }))).toBeNull();
+  expect((await as(user, (tx) => listAgents(tx, { accountId: stranger.accountId, limit: 5 }))).data).toEqual([]);
+
+  const team = await anAccount(database.owner, { ownerId: stranger.userId });
+  await aMember(database.owner, { accountId: team.accountId, userId: user.userId, role: "viewer" });
+  const ours = await as(user, (tx) => listAgents(tx, { accountId: team.accountId, limit: 5 }));
+  const [agent] = ours.data;
+  await expect(as(user, (tx) => createVersion(tx, { agentId: agent?.id ?? "", ...settings("No") }))).rejects.toThrow(
+    expect.objectContaining({ code: "forbidden" }),
+  );
+  await expect(
+    as(user, (tx) =>
+      createAgent(tx, { accountId: team.accountId, name: "No", description: "", version: settings("No") }),
+    ),
+  ).rejects.toThrow("row-level security");
+});
+
+test("agents are listed newest first, in pages", async () => {
+  const user = await aUser(database.owner);
+  for (const name of ["one", "two", "three"]) await anAgent(user, name);
+  const page = (cursor?: string) =>
+    as(user, (tx) =>
+      listAgents(tx, { accountId: user.accountId, limit: 3, ...(cursor === undefined ? {} : { cursor }) }),
+    );
+  const first = await page();
+  expect(first.data.map(({ name }) => name)).toEqual(["three", "two", "one"]);
+  const second = await page(first.next_cursor ?? "");
+  expect(second).toMatchObject({ data: [{ name: "Cortex" }], next_cursor: null });
+  await expect(page("x")).rejects.toThrow(expect.objectContaining({ code: "invalid_cursor" }));
+});
