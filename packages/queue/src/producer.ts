@@ -1,0 +1,64 @@
+import type { Logger } from "@cortex/observability";
+import { Queue } from "bullmq";
+import { complainSeldom, connect, reconnectDelay } from "./connection.ts";
+import { jobId, runExecute, type RunDelivery } from "./jobs.ts";
+
+export interface Producer {
+  /**
+   * Hands a delivery to the fleet. Returns at once and never throws: the outbox in Postgres is the truth, so what Redis does not take is
+   * delivered again by the sweeper.
+   */
+  deliver(delivery: RunDelivery): void;
+  /** `present` while the job waits, rests or is worked on; rejects if Redis does not answer. */
+  jobState(delivery: RunDelivery): Promise<"present" | "absent">;
+  close(): Promise<void>;
+}
+
+/** Far above a healthy answer (below a millisecond), far below what a person notices. */
+const commandTimeoutMs = 2_000;
+
+/** Enough to look back at in the dashboard, little enough to forget about. */
+const kept = { removeOnComplete: { count: 1_000, age: 3_600 }, removeOnFail: { count: 1_000, age: 7 * 24 * 3_600 } };
+
+const unfinished = new Set(["waiting", "active", "delayed", "prioritized", "waiting-children"]);
+
+/** The side of the queue that gives work. Fails fast while Redis is away: it keeps nothing back for later. */
+export const createProducer = (input: { redisUrl: string; prefix: string; log: Logger }): Producer => {
+  const { log } = input;
+  const connection = connect(
+    input.redisUrl,
+    {
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      commandTimeout: commandTimeoutMs,
+      retryStrategy: reconnectDelay,
+    },
+    { log, name: "cortex-producer" },
+  );
+  const queue = new Queue<RunDelivery>(runExecute.queue, {
+    connection,
+    prefix: input.prefix,
+    defaultJobOptions: { attempts: 1, ...kept },
+    streams: { events: { maxLen: 1_000 } },
+  });
+  const complain = complainSeldom(log, "queue");
+  queue.on("error", complain);
+  const underWay = new Set<Promise<unknown>>();
+
+  return {
+    deliver: (delivery) => {
+      const adding = queue.add("run", delivery, { jobId: jobId(delivery) }).catch(complain);
+      underWay.add(adding);
+      void adding.finally(() => underWay.delete(adding));
+    },
+    jobState: async (delivery) => {
+      const state = await queue.getJobState(jobId(delivery));
+      return unfinished.has(state) ? "present" : "absent";
+    },
+    close: async () => {
+      await Promise.all(underWay);
+      await queue.close();
+      connection.disconnect();
+    },
+  };
+};
