@@ -1,5 +1,5 @@
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Logger } from "@cortex/observability";
 import { SandboxError } from "./port/errors.ts";
 import type { LocalLimits } from "./providers/local/bubblewrap-command.ts";
@@ -40,7 +40,9 @@ export const probeSandbox = async (
   settings: SandboxSettings,
   signal?: AbortSignal,
 ): Promise<ProbedSandboxes> => {
-  const { home: root, choice, searchPath, mayDownload = true, idleMs = defaultIdleMs } = settings;
+  const { choice, searchPath, mayDownload = true, idleMs = defaultIdleMs } = settings;
+  // Sandbox processes begin elsewhere, so a relative path would mean another folder to them.
+  const root = resolve(settings.home);
   const limits = { ...defaultLocalLimits, ...settings.limits };
   await mkdir(root, { recursive: true, mode: 0o700 });
   const home = new SandboxHome(join(root, "sandboxes"));

@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readlink, realpath } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readlink, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { errnoOf, OperationError, operationErrorFrom } from "./operation-error.ts";
 
@@ -41,6 +41,16 @@ export const locate = async (workspace: Workspace, path: string): Promise<string
   } catch (error) {
     throw operationErrorFrom(error, path);
   }
+};
+
+/** The same for what has to be a folder. */
+export const locateFolder = async (workspace: Workspace, path: string): Promise<string> => {
+  const located = await locate(workspace, path);
+  const stats = await stat(located).catch((error: unknown) => {
+    throw operationErrorFrom(error, path);
+  });
+  if (!stats.isDirectory()) throw new OperationError("not_a_directory", `This is not a folder: ${path}`);
+  return located;
 };
 
 /** The same for the entry itself: its folder is resolved, a symlink at the end is not followed. */

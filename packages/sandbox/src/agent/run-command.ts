@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { stat } from "node:fs/promises";
 import { constants } from "node:os";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -8,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Arguments } from "./arguments.ts";
 import { BoundedOutput } from "./bounded-output.ts";
 import type { Call, Handler } from "./calls.ts";
-import { locate, type Workspace } from "./confine.ts";
+import { locateFolder, type Workspace } from "./confine.ts";
 import { Channel } from "./frames.ts";
 import { errnoOf, OperationError, operationErrorFrom } from "./operation-error.ts";
 
@@ -41,15 +40,6 @@ const killGroup = (child: ChildProcess): void => {
     // Nobody is left in the group: that is what we wanted.
     if (errnoOf(error) !== "ESRCH") throw error;
   }
-};
-
-const requireFolder = async (located: string, path: string): Promise<void> => {
-  try {
-    if ((await stat(located)).isDirectory()) return;
-  } catch (error) {
-    throw operationErrorFrom(error, path);
-  }
-  throw new OperationError("not_a_directory", `The working directory is not a folder: ${path}`);
 };
 
 export interface Shell {
@@ -96,9 +86,7 @@ export const runCommand =
   (workspace: Workspace, shell: Shell): Handler =>
   async (call) => {
     const values = new Arguments(call.args);
-    const cwd = values.text("cwd");
-    const located = await locate(workspace, cwd);
-    await requireFolder(located, cwd);
+    const located = await locateFolder(workspace, values.text("cwd"));
     const output = new BoundedOutput(call.send, values.count("max_output_bytes"));
     const startedAt = performance.now();
     const child = await start(shell, values, located);

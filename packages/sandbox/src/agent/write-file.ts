@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { constants, linkSync, lstatSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
-import { type FileHandle, lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
+import { chmod, type FileHandle, lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { Arguments } from "./arguments.ts";
 import type { Handler } from "./calls.ts";
@@ -102,8 +102,9 @@ export const writeFile =
       for await (const chunk of body) await unfinished.handle.writeFile(chunk);
       if (signal.aborted) throw new OperationError("invalid_argument", "The write was cancelled.");
       const mode = input.mode ?? (current?.isFile() ? Number(current.mode) : 0o644);
-      await unfinished.handle.chmod(mode & 0o777);
       await unfinished.handle.close();
+      // By its name: Node's permission model, under which this runs in a virtual sandbox, knows no fchmod.
+      await chmod(unfinished.located, mode & 0o777);
       publish(unfinished.located, target, input);
       return entryOf(path, await stat(target, { bigint: true }));
     } catch (error) {

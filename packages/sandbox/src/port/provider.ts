@@ -1,4 +1,4 @@
-import type { Sandbox, SandboxCapabilities, SandboxProviderName } from "./sandbox.ts";
+import type { Sandbox, SandboxCapabilities, SandboxNotice, SandboxProviderName } from "./sandbox.ts";
 
 /** How the provider and we call the same sandbox. */
 export interface SandboxRef {
@@ -15,6 +15,8 @@ export type SandboxState = "started" | "stopped" | "archived" | "error" | "gone"
 export interface SandboxProvider {
   readonly name: SandboxProviderName;
   readonly capabilities: SandboxCapabilities;
+  /** Milliseconds after which `create` has answered or failed. */
+  readonly createTimeoutMs: number;
 
   /**
    * Makes the sandbox with this id. Making one that exists answers the same one: a reply that was lost may simply be asked for again.
@@ -22,8 +24,8 @@ export interface SandboxProvider {
    */
   create(input: { id: string; labels: Readonly<Record<string, string>> }, signal?: AbortSignal): Promise<SandboxRef>;
 
-  /** A handle. Starts nothing and checks nothing. */
-  open(ref: SandboxRef): Sandbox;
+  /** A handle. Starts nothing and checks nothing. @param notices what its first user should be told */
+  open(ref: SandboxRef, notices?: readonly SandboxNotice[]): Sandbox;
 
   /** Makes sure that it runs, and returns when it does. A call on a handle does the same by itself. */
   resume(ref: SandboxRef, signal?: AbortSignal): Promise<void>;

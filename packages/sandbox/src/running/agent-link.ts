@@ -1,5 +1,5 @@
-import type { Readable, Writable } from "node:stream";
 import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
 import {
   creditFrame,
   dataFrame,
@@ -66,6 +66,7 @@ export class AgentLink {
   #nextCall = 1;
   #failure: SandboxError | null = null;
   #lastHeardAt = performance.now();
+  #drain: Promise<void> | null = null;
   #heartbeat: NodeJS.Timeout | null = null;
   readonly #announceReady = Promise.withResolvers<void>();
   readonly #announceBroken = Promise.withResolvers<SandboxError>();
@@ -176,13 +177,19 @@ export class AgentLink {
         // The call is over; returning closes the body.
         if (count === 0) return;
         // The window is the agent's word; the pipe's own fill level is not.
-        if (!this.#send(dataFrame(id, 0, chunk.subarray(at, at + count)))) {
-          await Promise.race([once(this.#output, "drain"), this.broken]);
-        }
+        if (!this.#send(dataFrame(id, 0, chunk.subarray(at, at + count)))) await this.#drained();
         at += count;
       }
     }
     this.#send(emptyFrame(FrameType.end, id));
+  }
+
+  /** Resolves when the pipe has taken what it was given, or is broken. All calls wait on one listener. */
+  #drained(): Promise<void> {
+    this.#drain ??= Promise.race([once(this.#output, "drain"), this.broken]).then(() => {
+      this.#drain = null;
+    });
+    return this.#drain;
   }
 
   #receive(frame: Frame): void {

@@ -50,7 +50,7 @@ export class MachineHandle implements Sandbox {
   readonly #timeoutGraceMs: number;
   /** The start of the machine that this handle's last call met. */
   #known: number | null = null;
-  #notices: SandboxNotice[] = [];
+  #notices: SandboxNotice[];
 
   /** @param options.timeoutGraceMs what the agent may need beyond a command's timeout to end it */
   constructor(options: {
@@ -58,12 +58,14 @@ export class MachineHandle implements Sandbox {
     provider: SandboxProviderName;
     capabilities: SandboxCapabilities;
     machine: Machine;
+    notices: readonly SandboxNotice[];
     timeoutGraceMs: number;
   }) {
     this.id = options.id;
     this.provider = options.provider;
     this.capabilities = options.capabilities;
     this.#machine = options.machine;
+    this.#notices = [...options.notices];
     this.#timeoutGraceMs = options.timeoutGraceMs;
     this.files = machineFiles((work) => this.#use(work));
   }

@@ -1,7 +1,7 @@
 import type { Logger } from "@cortex/observability";
 import { SandboxError } from "../port/errors.ts";
 import type { SandboxProvider, SandboxRef, SandboxState } from "../port/provider.ts";
-import type { Sandbox, SandboxCapabilities } from "../port/sandbox.ts";
+import type { Sandbox, SandboxCapabilities, SandboxNotice } from "../port/sandbox.ts";
 import type { LinkOptions } from "./agent-link.ts";
 import { endHolders, isHeld, registerHolder } from "./holders.ts";
 import { Machine } from "./machine.ts";
@@ -29,6 +29,8 @@ export interface MachineProviderOptions {
 export class MachineProvider implements SandboxProvider {
   readonly name: "local" | "virtual";
   readonly capabilities: SandboxCapabilities;
+  /** A few folders on a local disk. */
+  readonly createTimeoutMs = 5_000;
   readonly #options: MachineProviderOptions;
   readonly #machines = new Map<string, Machine>();
   #closed = false;
@@ -45,13 +47,14 @@ export class MachineProvider implements SandboxProvider {
     return { id: input.id, externalId: input.id };
   }
 
-  open(ref: SandboxRef): Sandbox {
+  open(ref: SandboxRef, notices: readonly SandboxNotice[] = []): Sandbox {
     const machine = this.#machine(ref.id);
     const handle = new MachineHandle({
       id: ref.id,
       provider: this.name,
       capabilities: this.capabilities,
       machine,
+      notices,
       timeoutGraceMs: this.#options.link.cancelGraceMs,
     });
     return this.#options.refine?.(handle, machine) ?? handle;

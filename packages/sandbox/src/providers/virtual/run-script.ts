@@ -2,7 +2,7 @@ import { Bash, InMemoryFs, MountableFs, ReadWriteFs } from "just-bash";
 import { Arguments } from "../../agent/arguments.ts";
 import { BoundedOutput } from "../../agent/bounded-output.ts";
 import type { Handler } from "../../agent/calls.ts";
-import { locate, type Workspace } from "../../agent/confine.ts";
+import { locateFolder, type Workspace } from "../../agent/confine.ts";
 import { Channel } from "../../agent/frames.ts";
 import type { CommandEnd } from "../../agent/run-command.ts";
 
@@ -46,7 +46,7 @@ export const runScript = (workspace: Workspace): Handler => {
   return async (call) => {
     const values = new Arguments(call.args);
     const cwd = values.text("cwd");
-    await locate(workspace, cwd);
+    await locateFolder(workspace, cwd);
     const timeoutMs = values.count("timeout_ms");
     const bash = new Bash({
       fs: files,
