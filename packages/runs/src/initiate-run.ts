@@ -1,7 +1,7 @@
 import { AppError, type InitiatedRun } from "@cortex/contracts";
-import { asUser, type Tx } from "@cortex/db";
+import type { Tx } from "@cortex/db";
 import { sql } from "kysely";
-import { startInTransaction, type StartRunDeps, type StartRunInput } from "./start-run.ts";
+import { startInTransaction, startOnce, type StartRunDeps, type StartRunInput } from "./start-run.ts";
 
 export interface InitiateRunInput extends Omit<StartRunInput, "threadId" | "prompt"> {
   prompt: string;
@@ -20,18 +20,15 @@ const nameFrom = (prompt: string): string => {
  * @throws what `startRun` throws; `not_found` for an account that the caller is no member of
  */
 export const initiateRun = async (deps: StartRunDeps, input: InitiateRunInput): Promise<InitiatedRun> => {
-  const started = await asUser(deps.db, input, async (tx) => {
+  const { result, delivery } = await startOnce(deps, input, async (tx) => {
     const place = await createThread(tx, { ...input, name: nameFrom(input.prompt) });
-    const { run, delivery } = await startInTransaction(tx, deps, { ...input, threadId: place.threadId });
-    return { run, delivery, projectId: place.projectId };
+    const started = await startInTransaction(tx, deps, { ...input, threadId: place.threadId });
+    const { thread_id, agent_run_id } = started.run;
+    const project_id = place.projectId as InitiatedRun["project_id"];
+    return { result: { project_id, thread_id, agent_run_id }, delivery: started.delivery };
   });
-  const { run, delivery, projectId } = started;
-  if (delivery !== null) deps.deliver({ runId: run.agent_run_id, delivery });
-  return {
-    project_id: projectId as InitiatedRun["project_id"],
-    thread_id: run.thread_id,
-    agent_run_id: run.agent_run_id,
-  };
+  if (delivery !== null) deps.deliver({ runId: result.agent_run_id, delivery });
+  return result;
 };
 
 const createThread = async (

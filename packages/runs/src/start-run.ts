@@ -12,7 +12,17 @@ export interface StartRunDeps {
   defaultModel: string;
   /** Refuses a model that this installation does not serve (`unknown_model`). */
   checkModel: (model: string) => void;
+  /**
+   * Runs around the start inside its transaction; for idempotency keys, which answer a repeated request instead of starting again. Left out:
+   * every call starts a run.
+   */
+  once?: Once;
 }
+
+/** Creates what is asked for, or says again what it created the first time. Nothing of `create` is kept if it throws. */
+export type Once = <Created>(tx: Tx, create: () => Promise<Created>) => Promise<Created>;
+
+const always: Once = (_tx, create) => create();
 
 export interface StartRunInput {
   userId: string;
@@ -34,10 +44,29 @@ export interface StartRunInput {
  *   `model_not_in_plan`, `too_many_runs`, `unknown_model`, `forbidden`; then nothing was written
  */
 export const startRun = async (deps: StartRunDeps, input: StartRunInput): Promise<StartedRun> => {
-  const started = await asUser(deps.db, input, (tx) => startInTransaction(tx, deps, input));
-  if (started.delivery !== null) deps.deliver({ runId: started.run.agent_run_id, delivery: started.delivery });
-  return started.run;
+  const { result, delivery } = await startOnce(deps, input, async (tx) => {
+    const started = await startInTransaction(tx, deps, input);
+    return { result: started.run, delivery: started.delivery };
+  });
+  if (delivery !== null) deps.deliver({ runId: result.agent_run_id, delivery });
+  return result;
 };
+
+/** One transaction with the start in it. `delivery` is null if the run has to wait, or if this was a repeated request. */
+export const startOnce = <Result>(
+  deps: Pick<StartRunDeps, "db" | "once">,
+  input: { userId: string; accountId: string | null },
+  start: (tx: Tx) => Promise<{ result: Result; delivery: number | null }>,
+): Promise<{ result: Result; delivery: number | null }> =>
+  asUser(deps.db, input, async (tx) => {
+    let delivery: number | null = null;
+    const result = await (deps.once ?? always)(tx, async () => {
+      const started = await start(tx);
+      delivery = started.delivery;
+      return started.result;
+    });
+    return { result, delivery };
+  });
 
 /** The start inside somebody's transaction; the caller delivers after its commit. `delivery` is null if the run has to wait. */
 export const startInTransaction = async (
