@@ -143,6 +143,8 @@ test("a softly deleted user keeps the row and nothing that tells who it was; the
   const { data } = await admin().getUserById(user.id);
   expect(data.user?.deleted_at).toBeDefined();
   expect(JSON.stringify(data.user)).not.toMatch(/Eve|person-/);
+  const { rows } = await auth.database.owner.query("select 1 from auth.sessions where user_id = $1", [user.id]);
+  expect(rows).toEqual([]);
   expect(sessionIn(await auth.client().auth.signUp({ email, password: PASSWORD })).user.id).not.toBe(user.id);
 });
 

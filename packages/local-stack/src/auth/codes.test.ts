@@ -132,6 +132,17 @@ test("a recovery link opens a session at the site, in which the password can be 
   expect((await fragmentOf(link)).values).toMatchObject({ error_code: "otp_expired" });
 });
 
+test("a new password takes back codes that were under way", async () => {
+  const email = newEmail();
+  const client = auth.client();
+  sessionIn(await client.auth.signUp({ email, password: PASSWORD }));
+  await auth.client().auth.resetPasswordForEmail(email);
+  const { code: token } = await auth.mailTo(email);
+  await client.auth.updateUser({ password: "changed meanwhile" });
+  const { error } = await auth.client().auth.verifyOtp({ email, token, type: "recovery" });
+  expect(error).toMatchObject({ code: "otp_expired" });
+});
+
 test("asking to recover an unknown e-mail answers the same and sends nothing", async () => {
   const email = newEmail();
   expect((await auth.client().auth.resetPasswordForEmail(email)).error).toBeNull();

@@ -233,9 +233,9 @@ test("a server that could not start leaves no connection open", async () => {
     const { rows } = await auth.database.owner.query<{ n: number }>(
       "select count(*)::int as n from pg_stat_activity where application_name like 'cortex-auth%' and datname = current_database()",
     );
-    return rows[0]?.n;
+    return rows[0]?.n ?? 0;
   };
   const before = await count();
   await expect(startAuthServer({ ...settings(), port: Number(port) })).rejects.toMatchObject({ code: "port_taken" });
-  await eventually(async () => (await count()) === before);
+  await eventually(async () => (await count()) <= before);
 });
