@@ -19,6 +19,10 @@ export const BillingStatus = z
   .meta({ id: "BillingStatus" });
 export type BillingStatus = z.infer<typeof BillingStatus>;
 
+/** `GET /billing/balance`: what is left to spend, without what is held back for active runs. */
+export const Balance = z.object({ balance_usd: Usd }).meta({ id: "Balance" });
+export type Balance = z.infer<typeof Balance>;
+
 export const LedgerEntryKind = z.enum(["grant", "purchase", "refund", "reserve", "release", "usage", "adjustment"]);
 export type LedgerEntryKind = z.infer<typeof LedgerEntryKind>;
 

@@ -5,6 +5,7 @@ export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./health.ts";
 export * from "./ids.ts";
+export * from "./models.ts";
 export * from "./money.ts";
 export * from "./projects.ts";
 export * from "./runs.ts";

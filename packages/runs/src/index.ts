@@ -1,6 +1,7 @@
 export { admitRuns } from "./admission.ts";
 export { type ClaimedRun, claimRun, leaseEnd } from "./claim-run.ts";
 export { closeLog } from "./close-log.ts";
+export { deleteRun } from "./delete-run.ts";
 export { durableEvents, eventIdentity, terminalEvent, workedAttempts } from "./durable-events.ts";
 export type { EngineEvent, EngineOutcome } from "./engine-events.ts";
 export { findFollowedRun, type FollowedRun } from "./followed-run.ts";
