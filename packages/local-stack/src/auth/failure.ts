@@ -3,13 +3,11 @@
  * inside the closed set of the public contract.
  */
 export type AuthErrorCode =
-  | "anonymous_provider_disabled"
   | "bad_code_verifier"
   | "bad_json"
   | "bad_jwt"
   | "email_exists"
   | "email_not_confirmed"
-  | "flow_state_expired"
   | "flow_state_not_found"
   | "invalid_credentials"
   | "no_authorization"

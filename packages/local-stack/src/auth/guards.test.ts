@@ -192,6 +192,30 @@ test("unknown routes and a database that fails answer in the same form, without 
   }
 });
 
+test("a provider that is not there is named as hosted names it", async () => {
+  const { data } = await auth
+    .client()
+    .auth.signInWithOAuth({ provider: "github", options: { skipBrowserRedirect: true } });
+  const response = await fetch(data.url ?? "");
+  expect(response.status).toBe(400);
+  expect(await response.json()).toMatchObject({ msg: expect.stringContaining("not enabled") as unknown });
+});
+
+test("a restart of the database costs requests under way, not the server", async () => {
+  const session = sessionIn(await auth.client().auth.signUp({ email: newEmail(), password: PASSWORD }));
+  await auth.database.owner.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name like 'cortex-auth%' and datname = current_database()`,
+  );
+  await eventually(
+    async () => (await auth.client().auth.getUser(session.access_token)).data.user?.id === session.user.id,
+  );
+  const { email = "" } = session.user;
+  await eventually(
+    async () => (await auth.client().auth.signInWithPassword({ email, password: PASSWORD })).data.session,
+  );
+});
+
 const settings = () => ({
   databaseUrl: auth.database.ownerUrl,
   port: 0,

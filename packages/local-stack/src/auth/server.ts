@@ -108,7 +108,6 @@ export async function startAuthServer(options: AuthServerOptions): Promise<AuthS
     const url = await listen(server, host, options.port);
     const issuer = `${url}/auth/v1`;
     const settings: AuthSettings = {
-      url,
       issuer,
       siteUrl,
       allowedOrigins,

@@ -8,9 +8,7 @@ import type { AuthSecrets } from "./secrets.ts";
 
 /** How this server behaves; fixed at its start. */
 export interface AuthSettings {
-  /** Where clients reach the server, without a path: `http://127.0.0.1:54321`. */
-  url: string;
-  /** `<url>/auth/v1`: the claim `iss` and the base of all links. */
+  /** `http://127.0.0.1:54321/auth/v1`: the claim `iss` and the base of all links. */
   issuer: string;
   siteUrl: string;
   /** Other origins that pages may call from and links may lead to. */
