@@ -49,7 +49,7 @@ export type WorkerEnv = z.infer<typeof WorkerEnv>;
  * Reads the environment once. An empty value counts as unset.
  * @throws Error that names every wrong variable in one line each
  */
-export const readEnv = (source: Record<string, string | undefined> = process.env): WorkerEnv => {
+const readEnv = (source: Record<string, string | undefined> = process.env): WorkerEnv => {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = WorkerEnv.safeParse(given);
   if (!parsed.success) {
@@ -60,4 +60,14 @@ export const readEnv = (source: Record<string, string | undefined> = process.env
     throw new Error("the worker cannot start: RUN_HEARTBEAT_MS must be less than half of RUN_LEASE_MS");
   }
   return parsed.data;
+};
+
+/** The environment, or the end of the process with one clear text instead of a stack trace. */
+export const envOrExit = (): WorkerEnv => {
+  try {
+    return readEnv();
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return process.exit(1);
+  }
 };

@@ -18,7 +18,9 @@ export const serveHealth = async (input: {
     const alive = silentMs < settings.leaseMs * wedgedAfterLeases;
     const known = request.method === "GET" && request.url === "/health";
     response.writeHead(known ? (alive ? 200 : 503) : 404, { "content-type": "application/json" });
-    response.end(JSON.stringify(known ? { status: alive ? "ok" : "wedged", worker_id: workerId, runs: leases.held() } : {}));
+    response.end(
+      JSON.stringify(known ? { status: alive ? "ok" : "wedged", worker_id: workerId, runs: leases.held() } : {}),
+    );
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -1,13 +1,13 @@
 import { createLifetime, createLogger, runUntilSignal } from "@cortex/observability";
 import { createConsumer } from "@cortex/queue";
 import { announceWorker, withdrawWorker } from "@cortex/runs";
-import { readEnv } from "./env.ts";
+import { envOrExit } from "./env.ts";
 import { serveHealth } from "./health.ts";
 import { executeRun } from "./jobs/execute-run.ts";
 import { keepHouse } from "./jobs/keep-house.ts";
 import { openServices } from "./services.ts";
 
-const env = readEnv();
+const env = envOrExit();
 const log = createLogger({ name: "worker", level: env.LOG_LEVEL });
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
 runUntilSignal(lifetime, log);

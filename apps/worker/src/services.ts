@@ -1,12 +1,24 @@
 import { hostname } from "node:os";
 import { createOpenAiModel, discoverTools, type Model, type Tool } from "@cortex/agentpress";
 import { type Database, type Db, openDatabase } from "@cortex/db";
-import { type ControlListener, createControlListener, createEventLog, type EventLog } from "@cortex/events";
+import {
+  connectRedis,
+  type ControlListener,
+  createControlListener,
+  createEventLog,
+  type EventLog,
+} from "@cortex/events";
 import type { Lifetime, Logger } from "@cortex/observability";
 import { createProducer, type Producer } from "@cortex/queue";
-import { createLeaseKeeper, defaultRunSettings, type Deliver, type Delivery, type LeaseKeeper, type RunSettings } from "@cortex/runs";
+import {
+  createLeaseKeeper,
+  defaultRunSettings,
+  type Deliver,
+  type Delivery,
+  type LeaseKeeper,
+  type RunSettings,
+} from "@cortex/runs";
 import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandbox";
-import { Redis } from "ioredis";
 import type { WorkerEnv } from "./env.ts";
 
 /** Everything that the jobs of a worker may reach. */
@@ -29,7 +41,10 @@ export interface WorkerServices {
  * Opens everything a worker needs, in the order in which it must be closed last in, first out. Wiring only.
  * @throws what an unreachable dependency throws; the lifetime then closes what is open already
  */
-export const openServices = async (env: WorkerEnv, deps: { log: Logger; lifetime: Lifetime }): Promise<WorkerServices> => {
+export const openServices = async (
+  env: WorkerEnv,
+  deps: { log: Logger; lifetime: Lifetime },
+): Promise<WorkerServices> => {
   const { log, lifetime } = deps;
   const workerId = env.WORKER_ID ?? `${hostname()}-${process.pid}-${crypto.randomUUID().slice(0, 8)}`;
   const settings: RunSettings = {
@@ -39,13 +54,16 @@ export const openServices = async (env: WorkerEnv, deps: { log: Logger; lifetime
     giveUpAfterMs: Math.floor((env.RUN_LEASE_MS * 2) / 3),
     maxRunMs: env.RUN_MAX_MS,
   };
-  const database = openDatabase({ url: env.DATABASE_URL, poolSize: env.DATABASE_POOL_SIZE, name: "cortex-worker", log });
+  const database = openDatabase({
+    url: env.DATABASE_URL,
+    poolSize: env.DATABASE_POOL_SIZE,
+    name: "cortex-worker",
+    log,
+  });
   lifetime.opened("database", () => database.close());
 
-  const redis = connectRedis(env.REDIS_URL, log);
-  lifetime.opened("redis", () => redis.quit());
-  const control = createControlListener(connectRedis(env.REDIS_URL, log));
-  lifetime.opened("control", () => control.close());
+  const redis = connectRedis({ url: env.REDIS_URL, name: "cortex-worker", log });
+  lifetime.opened("redis", () => redis.disconnect());
   const producer = createProducer({ redisUrl: env.REDIS_URL, prefix: env.QUEUE_PREFIX, log });
   lifetime.opened("producer", () => producer.close());
 
@@ -62,8 +80,17 @@ export const openServices = async (env: WorkerEnv, deps: { log: Logger; lifetime
   );
   lifetime.opened("sandboxes", () => provider.close());
 
-  const leases = createLeaseKeeper({ db: database.db, log }, { workerId, concurrency: env.WORKER_CONCURRENCY, settings });
+  const leases = createLeaseKeeper(
+    { db: database.db, log },
+    { workerId, concurrency: env.WORKER_CONCURRENCY, settings },
+  );
   lifetime.opened("leases", () => leases.close());
+  const listening = connectRedis({ url: env.REDIS_URL, name: "cortex-worker-control", log });
+  const control = createControlListener({ redis: listening, log }, ({ runId }) => leases.stop(runId));
+  lifetime.opened("control", () => {
+    control.close();
+    listening.disconnect();
+  });
   return {
     workerId,
     settings,

@@ -40,11 +40,16 @@ export const executeRun = async (
     return until ? { kind: "delay", untilMs: until.getTime() + 100 } : { kind: "done" };
   }
   const lease = leases.hold({ runId: run.id, attempt: run.attempt });
-  const stopListening = services.control.listen(run.id);
+  const stopListening = services.control.watch(run.id);
   const queueSays = () => lease.end(signal.reason === "shutdown" ? "shutdown" : "lost");
   signal.addEventListener("abort", queueSays, { once: true });
   if (signal.aborted) queueSays();
-  const runLog = log.child({ run_id: run.id, attempt: run.attempt, request_id: run.request_id, account_id: run.account_id });
+  const runLog = log.child({
+    run_id: run.id,
+    attempt: run.attempt,
+    request_id: run.request_id,
+    account_id: run.account_id,
+  });
   try {
     return await attempt({ ...services, log: runLog }, run, lease);
   } catch (error) {
@@ -111,7 +116,10 @@ const untilItEnds = async (
         return { kind: "handBack" };
       }
     }
-    const finished = await recorder.finish(outcome, outcome.kind === "aborted" ? { requestedAt: new Date(), killed: [] } : null);
+    const finished = await recorder.finish(
+      outcome,
+      outcome.kind === "aborted" ? { requestedAt: new Date(), killed: [] } : null,
+    );
     if (finished.kind === "ended") {
       if (finished.cursor !== null) services.leases.noteClosed(run.id, finished.cursor);
       return { kind: "done" };

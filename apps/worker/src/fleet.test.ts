@@ -1,0 +1,62 @@
+import { eventually } from "@cortex/testing";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { createWorkplace, type Workplace } from "./testing/worker-fixture.ts";
+
+let place: Workplace;
+beforeEach(async () => {
+  place = await createWorkplace();
+});
+afterEach(() => place.close());
+
+test("three workers on one machine share the load", async () => {
+  await Promise.all([place.aWorker(), place.aWorker(), place.aWorker()]);
+  const runs = await Promise.all(Array.from({ length: 24 }, () => place.start("[[tokens=20]] [[delay=20]]")));
+  const rows = await Promise.all(runs.map(({ runId }) => place.ended(runId, 15_000)));
+  const byWorker = Map.groupBy(rows, (row) => row.worker_id);
+  expect([...byWorker.keys()].toSorted()).toEqual(["w1", "w2", "w3"]);
+  for (const row of rows) expect(row).toMatchObject({ status: "completed", terminal_writes: 1 });
+});
+
+test("runs that nobody could take are taken when a worker comes, even if Redis forgot them", async () => {
+  const { runId } = await place.start("hello");
+  expect(await place.rowOf(runId)).toMatchObject({ status: "queued" });
+  await place.aWorker();
+  expect(await place.ended(runId)).toMatchObject({ status: "completed" });
+});
+
+test("a worker that is told to go hands its run over at once, and the run goes on at its last step", async () => {
+  const first = await place.aWorker();
+  const { runId, threadId } = await place.start('[[tool=calculator {"expression":"6*7"}]] [[tokens=60]] [[delay=50]]');
+  await eventually(async () => (await place.events(runId)).some((event) => event.type === "step.completed"));
+  const second = await place.aWorker();
+  const ended = await first.stop();
+  expect(ended.code).toBe(0);
+  expect(ended.ms).toBeLessThan(2_000);
+  const row = await place.ended(runId, 15_000);
+  expect(row).toMatchObject({ status: "completed", worker_id: second.id, attempt: 3, terminal_writes: 1 });
+  const events = await place.events(runId);
+  expect(events.filter((event) => event.type === "attempt.started")).toHaveLength(1);
+  expect(events.filter((event) => event.type === "tool_call.completed")).toHaveLength(1);
+  expect((await place.messages(threadId)).map((message) => message.role)).toEqual([
+    "user",
+    "assistant",
+    "tool",
+    "assistant",
+  ]);
+});
+
+test("a worker that is killed loses no run", async () => {
+  const settings = { RUN_LEASE_MS: "1500", RUN_HEARTBEAT_MS: "200" };
+  const first = await place.aWorker(settings);
+  const { runId } = await place.start('[[tool=calculator {"expression":"6*7"}]] [[tokens=60]] [[delay=50]]');
+  await eventually(async () => (await place.events(runId)).some((event) => event.type === "step.completed"));
+  first.signal("SIGKILL");
+  await place.aWorker(settings);
+  expect(await place.ended(runId, 20_000)).toMatchObject({ status: "completed", worker_id: "w2", terminal_writes: 1 });
+});
+
+test("a worker refuses nonsense in its environment with one line per mistake", async () => {
+  await expect(place.aWorker({ DATABASE_URL: "nonsense", WORKER_CONCURRENCY: "many" })).rejects.toThrow(
+    /DATABASE_URL[\s\S]*WORKER_CONCURRENCY/,
+  );
+});

@@ -1,0 +1,166 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { RunEvent } from "@cortex/contracts";
+import { type Database, openDatabase } from "@cortex/db";
+import { connectRedis, createEventLog, publishStop } from "@cortex/events";
+import { startDemoModel } from "@cortex/local-stack/demo-model";
+import { silentLogger } from "@cortex/observability";
+import { createProducer } from "@cortex/queue";
+import { startRun, stopRun } from "@cortex/runs";
+import { aThread, aUser, createTestDatabase, createTestFolder, createTestRedis, eventually } from "@cortex/testing";
+
+const main = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+export interface WorkerProcess {
+  id: string;
+  pid: number;
+  /** Everything it logged. */
+  output(): string;
+  signal(signal: NodeJS.Signals): void;
+  /** SIGTERM, and how it ended. */
+  stop(): Promise<{ code: number | null; ms: number }>;
+}
+
+/** A place for workers to work in: database, Redis, demo model, and what an API would do for a client. */
+export const createWorkplace = async () => {
+  const log = silentLogger();
+  const folder = createTestFolder();
+  const [database, redisServer, model] = await Promise.all([
+    createTestDatabase(),
+    createTestRedis({ own: true }),
+    startDemoModel({ port: 0 }),
+  ]);
+  const api: Database = openDatabase({ url: database.apiUrl, poolSize: 10, name: "test-api", log });
+  const producer = createProducer({ redisUrl: redisServer.url, prefix: "cortex", log });
+  const redis = connectRedis({ url: redisServer.url, name: "test", log });
+  const eventLog = createEventLog(redis);
+  const workers: ChildProcess[] = [];
+  const user = await aUser(database.owner, { planId: "local" });
+  const deps = {
+    db: api.db,
+    deliver: producer.deliver,
+    defaultModel: "demo",
+    checkModel: () => undefined,
+    announceStop: (runId: string) => void publishStop(redis, runId),
+    closeLog: () => undefined,
+  };
+
+  const aWorker = async (env: Record<string, string> = {}): Promise<WorkerProcess> => {
+    const id = `w${workers.length + 1}`;
+    const child = spawn(process.execPath, [main], {
+      env: {
+        PATH: process.env["PATH"] ?? "",
+        DATABASE_URL: database.workerUrl,
+        REDIS_URL: redisServer.url,
+        MODEL_BASE_URL: model.url,
+        MODEL_API_KEY: "none",
+        SANDBOX_HOME: join(folder, "sandboxes"),
+        WORKER_ID: id,
+        WORKER_CONCURRENCY: "4",
+        LOG_LEVEL: "info",
+        ...env,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    workers.push(child);
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+    const ended = once(child, "exit").then(([code]) => {
+      throw new Error(`the worker ended with ${String(code)}:\n${output}`);
+    });
+    await Promise.race([ended, eventually(() => output.includes("worker ready"), { timeoutMs: 20_000 })]);
+    ended.catch(() => undefined); // later ends are meant
+    return {
+      id,
+      pid: child.pid ?? 0,
+      output: () => output,
+      signal: (signal) => void child.kill(signal),
+      stop: async () => {
+        const startedAt = performance.now();
+        if (child.exitCode === null && child.signalCode === null) {
+          child.kill("SIGTERM");
+          await once(child, "exit");
+        }
+        return { code: child.exitCode, ms: performance.now() - startedAt };
+      },
+    };
+  };
+
+  const start = async (prompt: string, options: { tools?: string[]; maxCostUsd?: string; threadId?: string } = {}) => {
+    const threadId = options.threadId ?? (await aThread(database.owner, { accountId: user.accountId })).threadId;
+    const started = await startRun(deps, {
+      userId: user.userId,
+      accountId: null,
+      threadId,
+      requestId: "test",
+      agentId: null,
+      model: null,
+      prompt,
+      maxCostUsd: options.maxCostUsd ?? null,
+      tools: options.tools ?? null,
+      metadata: {},
+    });
+    return { runId: started.agent_run_id, threadId };
+  };
+
+  const rowOf = async (runId: string) => {
+    const { rows } = await database.owner.query<{
+      status: string;
+      attempt: number;
+      worker_id: string;
+      terminal_writes: number;
+      log_cursor: string | null;
+      error: { code: string; message: string } | null;
+      stop_receipt: { aborted: string[] } | null;
+    }>("select * from cortex.agent_runs where id = $1", [runId]);
+    const [row] = rows;
+    if (!row) throw new Error("no such run");
+    return row;
+  };
+
+  return {
+    database,
+    redis: redisServer,
+    model,
+    user,
+    aWorker,
+    start,
+    rowOf,
+    stop: (runId: string) => stopRun(deps, { runId, userId: user.userId, accountId: null }),
+    ended: (runId: string, timeoutMs = 10_000) =>
+      eventually(
+        async () => {
+          const row = await rowOf(runId);
+          return ["completed", "failed", "stopped"].includes(row.status) ? row : null;
+        },
+        { timeoutMs },
+      ),
+    events: async (runId: string): Promise<RunEvent[]> => {
+      const page = await eventLog.read({ runId, from: 0, limit: 100_000 });
+      return (page?.entries ?? []).map((entry) => JSON.parse(entry) as RunEvent);
+    },
+    messages: async (threadId: string) =>
+      (
+        await database.owner.query<{ role: string; status: string; text: string | null }>(
+          "select role, status, content->0->>'text' as text from cortex.messages where thread_id = $1 order by seq",
+          [threadId],
+        )
+      ).rows,
+    close: async () => {
+      for (const worker of workers) {
+        if (worker.exitCode !== null || worker.signalCode !== null) continue;
+        worker.kill("SIGKILL");
+        await once(worker, "exit");
+      }
+      await producer.close();
+      redis.disconnect();
+      await Promise.all([api.close(), model.close()]);
+      await Promise.all([database.drop(), redisServer.drop()]);
+    },
+  };
+};
+
+export type Workplace = Awaited<ReturnType<typeof createWorkplace>>;
