@@ -32,7 +32,7 @@ export const followOne = async (target: Target, prompt: string): Promise<Followe
   const decoder = new TextDecoder();
   let rest = "";
   for await (const part of response.body) {
-    rest += decoder.decode(part as Uint8Array, { stream: true });
+    rest += decoder.decode(part, { stream: true });
     const lines = rest.split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {

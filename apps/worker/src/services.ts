@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createOpenAiModel, discoverTools, type Model, type Tool } from "@cortex/agentpress";
-import { type Database, type Db, openDatabase } from "@cortex/db";
+import { type Db, openDatabase } from "@cortex/db";
 import {
   connectRedis,
   type ControlListener,
@@ -9,7 +9,7 @@ import {
   type EventLog,
 } from "@cortex/events";
 import type { Lifetime, Logger } from "@cortex/observability";
-import { createProducer, type Producer } from "@cortex/queue";
+import { createProducer } from "@cortex/queue";
 import {
   createLeaseKeeper,
   defaultRunSettings,

@@ -3,7 +3,8 @@ import type { Logger } from "./logger.ts";
 /** A thing that was opened and how to close it. */
 interface Closer {
   name: string;
-  close: () => Promise<unknown> | unknown;
+  /** May return a promise, which is awaited. */
+  close: () => unknown;
 }
 
 export interface Lifetime {

@@ -147,7 +147,7 @@ test("giving work neither waits nor throws while Redis is away, and nothing is k
   await own.kill();
   const during = aDelivery();
   producer.deliver(during);
-  await expect(producer.jobState(during)).rejects.toThrow();
+  await expect(producer.jobState(during)).rejects.toBeInstanceOf(Error);
   await own.start();
   await eventually(async () => (await producer.jobState(during)) === "absent");
 });

@@ -108,7 +108,12 @@ const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "prese
     const never = workedAttempts(run) === 0;
     const epoch = never ? run.log_epoch : run.log_epoch + 1;
     if (!never) await sql`select cortex.raise_log_epoch(${run.id}, ${run.log_epoch})`.execute(tx);
-    return deps.log.open({ runId: run.id, attempt: run.attempt, epoch, events: [...resync(epoch, run), ...durableEvents(facts)] });
+    return deps.log.open({
+      runId: run.id,
+      attempt: run.attempt,
+      epoch,
+      events: [...resync(epoch, run), ...durableEvents(facts)],
+    });
   });
 
 const aboutToCreate = ({ run }: RunFacts): boolean =>

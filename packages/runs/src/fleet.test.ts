@@ -29,7 +29,8 @@ afterEach(async () => {
 
 const deps = () => ({ db: worker.db, deliver: (delivery: Delivery) => void delivered.push(delivery) });
 const sweepDeps = () => ({ ...deps(), log: silentLogger(), isQueued: async () => false, eventLog: createMemoryLog() });
-const keeper = () => createLeaseKeeper({ db: worker.db, log: silentLogger() }, { workerId: "w", concurrency: 1, settings });
+const keeper = () =>
+  createLeaseKeeper({ db: worker.db, log: silentLogger() }, { workerId: "w", concurrency: 1, settings });
 const set = (runId: string, assignments: string) =>
   database.owner.query(`update cortex.agent_runs set ${assignments} where id = $1`, [runId]);
 
@@ -133,9 +134,18 @@ test("the sweeper ends poison, grants stops of dead workers and closes logs", as
   const unclosed = await aRun(database.owner, { status: "queued" });
   await set(poison.runId, "lease_until = now() - interval '1 minute', attempts_since_step = 5");
   await set(unheard.runId, "lease_until = now() - interval '1 second', stop_requested_at = now()");
-  await set(unclosed.runId, "attempt = 1, status = 'stopped', stop_receipt = $receipt$" + JSON.stringify({
-    requested_at: new Date().toISOString(), stopped_at: new Date().toISOString(), aborted: [], killed: [], charged_usd: "0",
-  }) + "$receipt$, completed_at = now() - interval '1 minute'");
+  await set(
+    unclosed.runId,
+    "attempt = 1, status = 'stopped', stop_receipt = $receipt$" +
+      JSON.stringify({
+        requested_at: new Date().toISOString(),
+        stopped_at: new Date().toISOString(),
+        aborted: [],
+        killed: [],
+        charged_usd: "0",
+      }) +
+      "$receipt$, completed_at = now() - interval '1 minute'",
+  );
   const eventLog = createMemoryLog();
   const swept = await sweepRuns({ ...sweepDeps(), eventLog }, settings);
   expect(swept).toEqual({ redelivered: 0, ended: 2, logsClosed: 1 });

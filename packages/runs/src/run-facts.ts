@@ -57,7 +57,11 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
       step: message.step,
       message: toMessage({ ...message, created_at: date(message.created_at) }),
     })),
-    steps: fact_steps.map((step) => ({ ...step, started_at: date(step.started_at), ended_at: maybeDate(step.ended_at) })),
+    steps: fact_steps.map((step) => ({
+      ...step,
+      started_at: date(step.started_at),
+      ended_at: maybeDate(step.ended_at),
+    })),
     toolCalls: fact_tool_calls.map((call) => ({
       ...call,
       started_at: date(call.started_at),

@@ -25,7 +25,9 @@ test("a run that waits, works or has ended is not stale", () => {
 
 test("what the queue has lost is delivered again", () => {
   expect(classifyStaleRun({ ...run, status: "queued" }, now, settings)).toEqual({ kind: "redeliver" });
-  expect(classifyStaleRun({ ...run, lease_until: ago(settings.orphanGraceMs + 1) }, now, settings)).toEqual({ kind: "redeliver" });
+  expect(classifyStaleRun({ ...run, lease_until: ago(settings.orphanGraceMs + 1) }, now, settings)).toEqual({
+    kind: "redeliver",
+  });
   expect(classifyStaleRun({ ...run, lease_until: ago(settings.orphanGraceMs - 1) }, now, settings)).toBeNull();
 });
 
@@ -43,5 +45,7 @@ test("a run that kills its workers, or outlives its deadline, is given up", () =
   const poison = { ...lost, attempts_since_step: settings.maxAttemptsWithoutProgress };
   expect(classifyStaleRun(poison, now, settings)).toMatchObject({ kind: "fail", error: { code: "worker_lost" } });
   expect(classifyStaleRun({ ...poison, attempts_since_step: 4 }, now, settings)).toEqual({ kind: "redeliver" });
-  expect(classifyStaleRun({ ...lost, deadline_at: ago(1) }, now, settings)).toMatchObject({ error: { code: "deadline_exceeded" } });
+  expect(classifyStaleRun({ ...lost, deadline_at: ago(1) }, now, settings)).toMatchObject({
+    error: { code: "deadline_exceeded" },
+  });
 });

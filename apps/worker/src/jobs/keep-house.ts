@@ -6,17 +6,20 @@ const repeat = (services: WorkerServices, name: string, everyMs: number, task: (
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
   let turn: Promise<void> = Promise.resolve();
-  const next = (): void => {
+  const takeTurn = async (): Promise<void> => {
+    try {
+      await task();
+    } catch (error) {
+      services.log.warn({ err: error, task: name }, "a task of the house failed");
+    }
+    if (!closed) wait();
+  };
+  const wait = (): void => {
     timer = setTimeout(() => {
-      turn = task()
-        .catch((error: unknown) => services.log.warn({ err: error, task: name }, "a task of the house failed"))
-        .then(() => {
-          if (!closed) next();
-          return undefined;
-        });
+      turn = takeTurn();
     }, everyMs);
   };
-  next();
+  wait();
   return {
     close: async () => {
       closed = true;

@@ -11,6 +11,9 @@ import { createProducer } from "@cortex/queue";
 import { startRun, stopRun } from "@cortex/runs";
 import { aThread, aUser, createTestDatabase, createTestFolder, createTestRedis, eventually } from "@cortex/testing";
 
+/** Where Debian and Homebrew keep what a sandbox needs; the tests' own environment stays outside. */
+const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin";
+
 const main = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 export interface WorkerProcess {
@@ -51,7 +54,7 @@ export const createWorkplace = async () => {
     const id = `w${workers.length + 1}`;
     const child = spawn(process.execPath, [main], {
       env: {
-        PATH: process.env["PATH"] ?? "",
+        PATH: searchPath,
         DATABASE_URL: database.workerUrl,
         REDIS_URL: redisServer.url,
         MODEL_BASE_URL: model.url,
