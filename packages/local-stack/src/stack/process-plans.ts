@@ -17,6 +17,8 @@ export type Addresses = {
   workerDatabaseUrl: string;
   redisUrl: string;
   supabaseUrl: string;
+  /** our auth server, not a project of Supabase */
+  ownAuth: boolean;
   model: ModelEndpoint;
 };
 
@@ -54,6 +56,8 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
     script: join(at.root, "apps/api/src/main.ts"),
     env: {
       ...withoutModelKeys(environment),
+      ...(at.ownAuth ? onlyOurTokens : {}),
+      WEB_ORIGINS: environment["WEB_ORIGINS"] || consoleOrigins(at.ports.web),
       API_PORT: String(at.ports.api),
       DATABASE_URL: at.apiDatabaseUrl,
       REDIS_URL: at.redisUrl,
@@ -93,6 +97,14 @@ export function workerPlan(
       return (rows[0]?.alive ?? 0) >= input.number;
     },
   };
+}
+
+/** Our auth server signs with ES256 under its own address: settings for another project would open a second door. */
+const onlyOurTokens: Environment = { SUPABASE_JWT_SECRET: undefined, SUPABASE_JWT_ISSUER: undefined };
+
+/** Browsers take these for two sites. */
+function consoleOrigins(port: number): string {
+  return `http://localhost:${port},http://127.0.0.1:${port}`;
 }
 
 /** Each application gets its own credentials by name, never everybody's. */

@@ -98,6 +98,7 @@ async function addresses(opening: Opening, stores: Stores, database: PreparedDat
     workerDatabaseUrl: database.workerUrl,
     redisUrl: stores.redisUrl,
     supabaseUrl: settings.supabase?.url ?? `http://127.0.0.1:${settings.ports.supabase}`,
+    ownAuth: settings.supabase === null,
     model: await chooseModelEndpoint(settings.model, environment),
   };
 }
