@@ -3,6 +3,7 @@ export { eventually } from "./eventually.ts";
 export { createFaultProxy, type Fault, type FaultProxy } from "./fault-proxy.ts";
 export { createTestFolder } from "./folder.ts";
 export { refusalOf } from "./refusal.ts";
+export { createTestSandboxes } from "./sandboxes.ts";
 export { createTestRedis, type OwnRedis, type TestRedis } from "./redis.ts";
 export {
   aGrant,
@@ -19,3 +20,4 @@ export {
   type TestThread,
   type TestUser,
 } from "./factories.ts";
+export { type DemoModel, demoText, startDemoModel } from "@cortex/local-stack/demo-model";

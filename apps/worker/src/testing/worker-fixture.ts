@@ -5,11 +5,18 @@ import { fileURLToPath } from "node:url";
 import type { RunEvent } from "@cortex/contracts";
 import { type Database, openDatabase } from "@cortex/db";
 import { connectRedis, createEventLog, publishStop } from "@cortex/events";
-import { startDemoModel } from "@cortex/local-stack/demo-model";
 import { silentLogger } from "@cortex/observability";
 import { createProducer } from "@cortex/queue";
 import { startRun, stopRun } from "@cortex/runs";
-import { aThread, aUser, createTestDatabase, createTestFolder, createTestRedis, eventually } from "@cortex/testing";
+import {
+  aThread,
+  aUser,
+  createTestDatabase,
+  createTestFolder,
+  createTestRedis,
+  eventually,
+  startDemoModel,
+} from "@cortex/testing";
 
 /** Where Debian and Homebrew keep what a sandbox needs; the tests' own environment stays outside. */
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin";
