@@ -9,7 +9,7 @@ import { storableText } from "./storable.ts";
  * No model writes that much; an endpoint that does is broken, and its answer must not fill our memory. Characters, all kinds of
  * content together; far above the largest output limit on the market (128,000 tokens).
  */
-export const maxAnswerChars = 4_000_000;
+const maxAnswerChars = 4_000_000;
 
 /** A tool call as the model wrote it: `text` is the arguments' source. */
 export interface WrittenCall {

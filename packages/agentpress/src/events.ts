@@ -16,10 +16,6 @@ export type LiveEvent = Payload<
   | "tool_call.completed"
 >;
 
-export type StepStarted = Payload<"step.started">;
-export type StepCompleted = Payload<"step.completed">;
-export type ToolCallStarted = Payload<"tool_call.started">;
-export type ToolCallOutput = Payload<"tool_call.output">;
 export type ToolCallCompleted = Payload<"tool_call.completed">;
 
 /** What must be claimed before any call of this answer acts. One per tool call, in the same order. */

@@ -29,7 +29,7 @@ export const headOf = (text: string, length: number): string => {
 };
 
 /** The last `length` characters, never beginning inside a surrogate pair. */
-export const tailOf = (text: string, length: number): string => {
+const tailOf = (text: string, length: number): string => {
   const start = text.length - length;
   const code = text.charCodeAt(start);
   return text.slice(code >= 0xdc00 && code <= 0xdfff ? start + 1 : start);

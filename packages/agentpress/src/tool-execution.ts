@@ -5,7 +5,7 @@ import { shorten, storableText } from "./storable.ts";
 import type { ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
 
 /** A tool that ignores its signal is left behind after this time. Below the 5 s that a worker gives a run to stop. */
-export const abandonAfterMs = 1_000;
+const abandonAfterMs = 1_000;
 
 export interface ExecutionBounds {
   effect: ToolEffect;

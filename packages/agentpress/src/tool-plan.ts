@@ -5,7 +5,7 @@ import type { Tool } from "./tool.ts";
 import { parseArguments } from "./tool-arguments.ts";
 
 /** More calls in one answer than any task needs: the rest is refused, so that one answer cannot keep a worker for hours. */
-export const maxCallsPerAnswer = 64;
+const maxCallsPerAnswer = 64;
 
 /** A call and what will come of it: the tool that acts, or the problem that the model reads instead. */
 export type PlannedCall = { request: ToolCallRequest } & (

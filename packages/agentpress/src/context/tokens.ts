@@ -15,7 +15,7 @@ const tokensPerMessage = 4;
 /** A picture of ordinary size, as the large providers count it. */
 const tokensPerImage = 1_000;
 
-export const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / bytesPerToken);
+const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / bytesPerToken);
 
 const tokensOf = (message: AgentMessage): number => {
   let tokens = tokensPerMessage;

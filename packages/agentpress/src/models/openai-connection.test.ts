@@ -1,4 +1,5 @@
 import { silentLogger } from "@cortex/observability";
+import { eventually } from "@cortex/testing";
 import { expect, test } from "vitest";
 import { userMessage } from "../messages.ts";
 import type { ModelEvent, ModelRequest } from "../model.ts";
@@ -38,8 +39,20 @@ test("an abort ends the call at once, before and in the middle of an answer, and
     ]);
     const { outcome } = await play({ model, tools: [] }, anInput(), { signal: stop.signal });
     expect(outcome).toMatchObject({ kind: "aborted", reason: "stopped", aborted: ["model call"] });
-    await expect.poll(() => endpoint.requests[0]?.aborted).toBe(true);
+    await eventually(() => endpoint.requests[0]?.aborted);
   }
+});
+
+test("a consumer that takes its time is not the endpoint's silence", async () => {
+  const { model } = await behind([answersText("One two three.")], { timeouts: { idleMs: 40, firstByteMs: 40 } });
+  const { events, outcome } = await play({ model, tools: [] }, anInput(), {
+    onEvent: async (event) => {
+      const startedAt = performance.now();
+      if (event.type === "message.delta") await eventually(() => performance.now() - startedAt > 100);
+    },
+  });
+  expect(outcome.kind).toBe("completed");
+  expect(ofType(events, "message.discarded")).toHaveLength(0);
 });
 
 test("an abort ends the wait for another try", async () => {
@@ -77,7 +90,7 @@ test("connections are kept, also when the end of the body comes long after its l
     for await (const event of model.stream(request, new AbortController().signal)) events.push(event);
     expect(events.at(-2)).toEqual({ type: "finish", reason: "stop" });
     gates[n]?.resolve();
-    await expect.poll(() => endpoint.requests[n]?.finished || endpoint.requests[n]?.aborted).toBe(true);
+    await eventually(() => endpoint.requests[n]?.finished || endpoint.requests[n]?.aborted);
   }
   expect(endpoint.requests.map((seen) => seen.connection)).toEqual([0, 0, 0, 0, 0]);
 });

@@ -50,7 +50,7 @@ const codeByStatus = (status: number): RunErrorCode => {
 };
 
 /** Milliseconds that the endpoint asks us to wait; undefined if it does not say. */
-export const retryAfterMs = (headers: Headers | undefined, now: Date): number | undefined => {
+const retryAfterMs = (headers: Headers | undefined, now: Date): number | undefined => {
   const exact = Number(headers?.get("retry-after-ms") ?? Number.NaN);
   if (exact >= 0) return exact;
   const text = headers?.get("retry-after");

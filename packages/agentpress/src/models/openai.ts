@@ -49,6 +49,7 @@ async function* readAnswer(chunks: Chunks, watchdog: Watchdog, apiKey: string): 
       }
       events.length = 0;
       if (finished) watchdog.finished();
+      else watchdog.waits();
     }
   } catch (error) {
     // After the finish the answer is whole, whatever becomes of the connection.

@@ -31,13 +31,16 @@ export class Watchdog {
   readonly #total: NodeJS.Timeout;
   #timer: NodeJS.Timeout;
   #begun = false;
+  #held = false;
   #silence: Silence | null = null;
 
   /** @param timeouts.totalMs what is left of it for this try */
   constructor(timeouts: Omit<ModelTimeouts, "connectMs">, caller: AbortSignal) {
     this.#caller = caller;
     this.#idleMs = timeouts.idleMs;
-    this.#timer = setTimeout(() => this.#bark("first_byte"), timeouts.firstByteMs);
+    this.#timer = setTimeout(() => {
+      if (!this.#held) this.#bark("first_byte");
+    }, timeouts.firstByteMs);
     this.#total = setTimeout(() => this.#bark("total"), timeouts.totalMs);
     if (caller.aborted) this.#onCallerAbort();
     else caller.addEventListener("abort", this.#onCallerAbort, { once: true });
@@ -52,8 +55,14 @@ export class Watchdog {
     return this.#silence;
   }
 
-  /** Something came. Runs for each chunk, so it only moves a timer. */
+  /** Something came, and is with the consumer now: how long that one takes is not the endpoint's silence. Runs for each chunk. */
   heard(): void {
+    this.#held = true;
+  }
+
+  /** The consumer wants more. Runs for each chunk, so it only moves a timer. */
+  waits(): void {
+    this.#held = false;
     if (this.#begun) {
       this.#timer.refresh();
       return;
@@ -64,6 +73,7 @@ export class Watchdog {
 
   /** The answer is whole; only what belongs to it may follow. */
   finished(): void {
+    this.#held = false;
     this.#begun = true;
     this.#wait(Math.min(afterFinishMs, this.#idleMs));
   }
@@ -76,7 +86,10 @@ export class Watchdog {
 
   #wait(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#bark("idle"), ms);
+    this.#timer = setTimeout(() => {
+      if (this.#held) this.#timer.refresh();
+      else this.#bark("idle");
+    }, ms);
   }
 
   readonly #onCallerAbort = (): void => this.#controller.abort(this.#caller.reason);

@@ -1,31 +1,20 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { silentLogger } from "@cortex/observability";
-import { type OpenSandbox, probeSandbox, type Sandbox } from "@cortex/sandbox";
-import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import type { OpenSandbox, Sandbox, SandboxProvider } from "@cortex/sandbox/port";
+import { createTestSandboxes } from "@cortex/testing";
+import { beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import type { ToolOutcome } from "../tool-context.ts";
 import { discoverTools } from "../discover-tools.ts";
 import { anInput, ofType, play } from "../testing/run.ts";
 import { calls, says, scriptedModel } from "../testing/scripted-model.ts";
 import type { Tool } from "../tool.ts";
 
-let provider: Awaited<ReturnType<typeof probeSandbox>>["provider"];
+let provider: SandboxProvider;
 let tools: Tool[];
-let home: string;
 let sandbox: Sandbox;
 
 beforeAll(async () => {
-  home = await mkdtemp(join(tmpdir(), "cortex-tools-"));
-  const settings = { home, choice: "auto" as const, searchPath: process.env["PATH"] ?? "" };
-  ({ provider } = await probeSandbox({ log: silentLogger() }, settings));
+  provider = await createTestSandboxes();
   tools = await discoverTools();
-});
-
-afterAll(async () => {
-  await provider.close();
-  await rm(home, { recursive: true, force: true });
 });
 
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 /**
- * What the engine adds to a streamed chunk. Run: `node packages/agentpress/bench/chunk-overhead.ts`
+ * What the engine adds to a streamed chunk. Run: `npm run bench -w packages/agentpress`
  *
  * One server process sends 10,000 chunks per answer. Three readers of the same stream take turns: the bare iteration of the openai
  * package, our adapter, and the whole engine with a consumer that only counts. The difference to the first, per chunk, is the overhead.
@@ -10,7 +10,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { OpenAI } from "openai";
 import { z } from "zod";
-import { createOpenAiModel, type ModelRequest, runAgent, userMessage } from "../src/index.ts";
+import { createOpenAiModel, type ModelRequest, runAgent, userMessage } from "../index.ts";
 
 const chunks = 10_000;
 const rounds = 9;
