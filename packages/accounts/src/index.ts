@@ -1,4 +1,4 @@
-export { hasRole, requireRole } from "./account-role.ts";
+export { requireRole } from "./account-role.ts";
 export { type ActingAccount, findActingAccount, getMe, listAccounts } from "./accounts.ts";
 export { actingAccount, type Caller, callerRole } from "./caller.ts";
 export {
