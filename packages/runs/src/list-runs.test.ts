@@ -95,7 +95,8 @@ test("a run that waits says how many are ahead and why; the list says the same",
     aUser(database.owner, { planId: "local" }),
     aUser(database.owner, { planId: "free" }),
   ]);
-  const mine = await Promise.all([1, 2].map(() => aRun(database.owner, { accountId: user.accountId })));
+  const first = await aRun(database.owner, { accountId: user.accountId });
+  const second = await aRun(database.owner, { accountId: user.accountId });
   const admitted = await aRun(database.owner, { accountId: user.accountId, admitted: true });
   const running = await aRun(database.owner, { accountId: other.accountId, status: "running" });
   const limited = await aRun(database.owner, { accountId: other.accountId });
@@ -111,16 +112,13 @@ test("a run that waits says how many are ahead and why; the list says the same",
   };
 
   const nobody = await queues();
-  expect(nobody.get(mine[0]?.runId ?? "")).toEqual({ position: 0, reason: "no_workers" });
+  expect(nobody.get(first.runId)).toEqual({ position: 0, reason: "no_workers" });
   expect(nobody.get(running.runId)).toBeNull();
 
   await aWorker(database.owner, { concurrency: 1 });
   const busy = await queues();
-  const waiting = mine.map(({ runId }) => busy.get(runId));
-  expect(waiting.toSorted((a, b) => (a?.position ?? 0) - (b?.position ?? 0))).toEqual([
-    { position: 0, reason: "workers_busy" },
-    { position: 1, reason: "workers_busy" },
-  ]);
+  expect(busy.get(first.runId)).toEqual({ position: 0, reason: "workers_busy" });
+  expect(busy.get(second.runId)).toEqual({ position: 1, reason: "workers_busy" });
   expect(busy.get(admitted.runId)).toEqual({ position: 0, reason: "admitted" });
   expect(busy.get(limited.runId)).toMatchObject({ reason: "account_limit" });
 });

@@ -12,12 +12,19 @@ export const listRuns = async (tx: Tx, input: ListRunsQuery): Promise<Page<Run>>
   const { status, thread_id: threadId, limit, cursor } = input;
   const result = await sql<RunViewRow & { place: string }>`
     with listed as (
-      select agent_runs.*, ${placeOf("agent_runs")} as place
-      from cortex.agent_runs join cortex.projects on projects.id = agent_runs.project_id and projects.deleted_at is null
-      where ${isAfter("agent_runs", readPlace(cursor))}
-        and ${status === undefined ? sql`true` : sql`agent_runs.status = ${status}`}
-        and ${threadId === undefined ? sql`true` : sql`agent_runs.thread_id = ${threadId}`}
-      order by agent_runs.created_at desc, agent_runs.id desc
+      select newest.* from cortex.readable_accounts() account (id)
+      -- Account by account, each from its own index: row-level security alone would read the runs of everybody first.
+      cross join lateral (
+        select agent_runs.*, ${placeOf("agent_runs")} as place
+        from cortex.agent_runs
+          join cortex.projects on projects.id = agent_runs.project_id and projects.deleted_at is null
+        where agent_runs.account_id = account.id and ${isAfter("agent_runs", readPlace(cursor))}
+          and ${status === undefined ? sql`true` : sql`agent_runs.status = ${status}`}
+          and ${threadId === undefined ? sql`true` : sql`agent_runs.thread_id = ${threadId}`}
+        order by agent_runs.created_at desc, agent_runs.id desc
+        limit ${limit + 1}
+      ) newest
+      order by newest.created_at desc, newest.id desc
       limit ${limit + 1}
     ), waiting as (
       select array_agg(id) as run_ids from listed where status = 'queued'
