@@ -23,14 +23,15 @@ $$;
 grant usage on schema cortex to cortex_api, cortex_worker;
 
 -- Whom a transaction acts for. The API sets both (the account only if the caller named one), a worker sets the account of its run.
--- `set_config(…, true)` ends with the transaction, so nothing leaks through a connection pool.
+-- `set_config(…, true)` ends with the transaction, so nothing leaks through a connection pool. Plain expressions without settings of their
+-- own, so that the planner puts them into the query instead of calling them for each row.
 create function cortex.current_user_id() returns uuid
-  language sql stable set search_path = ''
-  as $$ select nullif(current_setting('app.user_id', true), '')::uuid $$;
+  language sql stable
+  as $$ select nullif(pg_catalog.current_setting('app.user_id', true), '')::pg_catalog.uuid $$;
 
 create function cortex.current_account_id() returns uuid
-  language sql stable set search_path = ''
-  as $$ select nullif(current_setting('app.account_id', true), '')::uuid $$;
+  language sql stable
+  as $$ select nullif(pg_catalog.current_setting('app.account_id', true), '')::pg_catalog.uuid $$;
 
 revoke execute on function cortex.current_user_id(), cortex.current_account_id() from public;
 grant execute on function cortex.current_user_id(), cortex.current_account_id() to cortex_api, cortex_worker;

@@ -37,24 +37,27 @@ create table cortex.account_members (
 create index account_members_by_user on cortex.account_members (user_id);
 
 -- The accounts that the current user may see (and, if the caller named one, only that one). Runs as its owner, because the policy of
--- account_members itself asks it.
+-- account_members itself asks it. In plpgsql, because that keeps its plan for the session; a function in SQL is planned at every call, and
+-- this one is called by nearly every statement of the API.
 create function cortex.readable_accounts() returns setof uuid
-  language sql stable security definer set search_path = ''
+  language plpgsql stable security definer set search_path = ''
   as $$
-    select account_id from cortex.account_members
-    where user_id = cortex.current_user_id()
-      and account_id = coalesce(cortex.current_account_id(), account_id)
-  $$;
+  begin
+    return query select account_id from cortex.account_members
+      where user_id = cortex.current_user_id()
+        and account_id = coalesce(cortex.current_account_id(), account_id);
+  end $$;
 
 -- The same without viewers.
 create function cortex.writable_accounts() returns setof uuid
-  language sql stable security definer set search_path = ''
+  language plpgsql stable security definer set search_path = ''
   as $$
-    select account_id from cortex.account_members
-    where user_id = cortex.current_user_id()
-      and account_id = coalesce(cortex.current_account_id(), account_id)
-      and role in ('owner', 'admin', 'member')
-  $$;
+  begin
+    return query select account_id from cortex.account_members
+      where user_id = cortex.current_user_id()
+        and account_id = coalesce(cortex.current_account_id(), account_id)
+        and role in ('owner', 'admin', 'member');
+  end $$;
 
 revoke execute on function cortex.readable_accounts(), cortex.writable_accounts() from public;
 grant execute on function cortex.readable_accounts(), cortex.writable_accounts() to cortex_api;

@@ -1,25 +1,35 @@
 -- Admission: which waiting runs get a place in the fleet. Fairness, position and reason are plain SQL.
 -- These functions run as their owner, because a caller of one account must be weighed against all the others without seeing them.
 
--- A worker that has not been heard of for this long offers no slots (its heartbeat comes every second).
+-- In plpgsql where it is called often: that keeps its plans for the session.
+
+-- The runs that the fleet executes at once. A worker that has not been heard of for this long offers nothing (its heartbeat comes every
+-- second).
 create function cortex.fleet_slots() returns int
-  language sql stable security definer set search_path = ''
+  language plpgsql stable security definer set search_path = ''
   as $$
-    select coalesce(sum(concurrency), 0)::int from cortex.workers
-    where not draining and heartbeat_at > now() - interval '10 seconds'
-  $$;
+  begin
+    return coalesce((select sum(concurrency) from cortex.workers
+      where not draining and heartbeat_at > now() - interval '10 seconds'), 0);
+  end $$;
 
 -- The runs that may be in BullMQ at once: every slot, and a small buffer so that no slot waits for an admission.
 create function cortex.fleet_capacity() returns int
-  language sql stable security definer set search_path = ''
-  as $$ select case when slots = 0 then 0 else slots + greatest(2, slots / 2) end from (select cortex.fleet_slots() as slots) fleet $$;
+  language plpgsql stable security definer set search_path = ''
+  as $$
+  declare
+    slots int := cortex.fleet_slots();
+  begin
+    return case when slots = 0 then 0 else slots + greatest(2, slots / 2) end;
+  end $$;
 
 create function cortex.slots_taken() returns int
-  language sql stable security definer set search_path = ''
+  language plpgsql stable security definer set search_path = ''
   as $$
-    select count(*)::int from cortex.agent_runs
-    where status = 'running' or (status = 'queued' and admitted_at is not null)
-  $$;
+  begin
+    return (select count(*) from cortex.agent_runs
+      where status = 'running' or (status = 'queued' and admitted_at is not null));
+  end $$;
 
 -- Waiting runs in their fair order: first whoever's account would hold the fewest places, then the oldest. `turn` is the number of
 -- places the account would hold with this run; beyond the plan's limit of parallel runs it is not eligible.
@@ -43,61 +53,78 @@ create view cortex.admission_order as
 -- Admits as many waiting runs as there is room for. Whoever calls it delivers them after its commit; what is not delivered (a crash in
 -- between, Redis down) is found again by the relay, because the outbox row stays until the run is claimed.
 create function cortex.admit_runs(batch int) returns table (run_id uuid, delivery int)
-  language sql volatile security definer set search_path = ''
+  language plpgsql volatile security definer set search_path = ''
   as $$
-    with room as (
-      select least(batch, cortex.fleet_capacity() - cortex.slots_taken()) as places
-    ), chosen as (
-      select admission_order.run_id from cortex.admission_order
-      where eligible and (select places from room) > 0
-      order by turn, created_at, admission_order.run_id
-      limit greatest(0, (select places from room))
-    ), locked as (
-      select outbox.run_id from cortex.outbox
-      where outbox.run_id in (select chosen.run_id from chosen) and admitted_at is null
-      for update skip locked
-    ), marked as (
-      update cortex.outbox set admitted_at = clock_timestamp()
-      where outbox.run_id in (select locked.run_id from locked)
-      returning outbox.run_id
-    )
-    update cortex.agent_runs set admitted_at = clock_timestamp(), delivery = agent_runs.delivery + 1
-    where id in (select marked.run_id from marked) and status = 'queued'
-    returning id, agent_runs.delivery
-  $$;
+  declare
+    places int;
+  begin
+    -- Nearly always nobody waits, and this is all there is to it.
+    if not exists (select 1 from cortex.outbox where admitted_at is null) then
+      return;
+    end if;
+    places := least(batch, cortex.fleet_capacity() - cortex.slots_taken());
+    if places <= 0 then
+      return;
+    end if;
+    return query
+      with chosen as (
+        select line.run_id from cortex.admission_order line
+        where line.eligible
+        order by line.turn, line.created_at, line.run_id
+        limit places
+      ), locked as (
+        select waiting.run_id from cortex.outbox waiting
+        where waiting.run_id in (select chosen.run_id from chosen) and waiting.admitted_at is null
+        for update skip locked
+      ), marked as (
+        update cortex.outbox set admitted_at = clock_timestamp()
+        where outbox.run_id in (select locked.run_id from locked)
+        returning outbox.run_id
+      )
+      update cortex.agent_runs set admitted_at = clock_timestamp(), delivery = agent_runs.delivery + 1
+      where id in (select marked.run_id from marked) and status = 'queued'
+      returning id, agent_runs.delivery;
+  end $$;
 
 -- The happy path of a start: admit this one run in the transaction that creates it, if there is room for it after everybody who waits
 -- already and within its plan. Returns the delivery number, or null if it has to wait for its turn. Starts that commit at the same
 -- moment may overshoot by as many; the surplus waits in BullMQ instead of here, nothing else.
 create function cortex.admit_at_start(new_run_id uuid, new_account_id uuid) returns int
-  language sql volatile security definer set search_path = ''
+  language plpgsql volatile security definer set search_path = ''
   as $$
-    with capacity as (
-      select cortex.fleet_capacity() as places
-    ), room as (
-      select 1 from capacity
-      where capacity.places > 0
-        and cortex.slots_taken() + (
-          select count(*) from (
-            select 1 from cortex.outbox where admitted_at is null and run_id <> new_run_id limit (select places from capacity)
-          ) waiting
-        ) < capacity.places
-        and not exists (
-          select 1 from cortex.accounts join cortex.plans on plans.id = accounts.plan_id
-          where accounts.id = new_account_id and plans.max_parallel_runs <= (
-            select count(*) from cortex.agent_runs
-            where account_id = new_account_id and (status = 'running' or (status = 'queued' and admitted_at is not null))
-          )
-        )
-    ), marked as (
-      update cortex.outbox set admitted_at = clock_timestamp()
-      where run_id = new_run_id and account_id = new_account_id and admitted_at is null and exists (select 1 from room)
-      returning run_id
-    )
+  declare
+    capacity int := cortex.fleet_capacity();
+    parallel_limit int;
+    admitted_delivery int;
+  begin
+    if capacity = 0 then
+      return null;
+    end if;
+    if cortex.slots_taken() + (
+      select count(*) from (
+        select 1 from cortex.outbox where admitted_at is null and run_id <> new_run_id limit capacity
+      ) waiting
+    ) >= capacity then
+      return null;
+    end if;
+    select plans.max_parallel_runs into parallel_limit
+      from cortex.accounts join cortex.plans on plans.id = accounts.plan_id where accounts.id = new_account_id;
+    if parallel_limit <= (
+      select count(*) from cortex.agent_runs
+      where account_id = new_account_id and (status = 'running' or (status = 'queued' and admitted_at is not null))
+    ) then
+      return null;
+    end if;
+    update cortex.outbox set admitted_at = clock_timestamp()
+      where run_id = new_run_id and account_id = new_account_id and admitted_at is null;
+    if not found then
+      return null;
+    end if;
     update cortex.agent_runs set admitted_at = clock_timestamp(), delivery = agent_runs.delivery + 1
-    where id in (select run_id from marked) and status = 'queued'
-    returning agent_runs.delivery
-  $$;
+      where id = new_run_id and status = 'queued'
+      returning agent_runs.delivery into admitted_delivery;
+    return admitted_delivery;
+  end $$;
 
 -- Why a queued run is not running, and how many are ahead of it. No row for a run that waits for nothing. Says nothing about whose they are.
 create function cortex.queue_state(waiting_run_id uuid) returns table ("position" int, reason text)
