@@ -29,7 +29,7 @@ export async function setRolePasswords(client: Connection, passwords: RolePasswo
  * What Postgres stores for a password (RFC 5803, RFC 7677): `SCRAM-SHA-256$<iterations>:<salt>$<stored>:<server>`.
  * SASLprep is left out: passwords must be ASCII, where it changes nothing.
  */
-export async function scramVerifier(password: string, salt: Buffer = randomBytes(16)): Promise<string> {
+async function scramVerifier(password: string, salt: Buffer = randomBytes(16)): Promise<string> {
   if (!/^[\x21-\x7e]+$/.test(password)) throw new Error("A role's password must be printable ASCII without blanks.");
   const salted = await promisify(pbkdf2)(password, salt, ITERATIONS, 32, "sha256");
   const hmac = (text: string): Buffer => createHmac("sha256", salted).update(text).digest();

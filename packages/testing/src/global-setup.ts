@@ -7,7 +7,10 @@ declare module "vitest" {
   }
 }
 
-/** Vitest's globalSetup: real services for the whole suite, gone when it ends. */
+/**
+ * Vitest's globalSetup: real services for the whole suite, gone when it ends.
+ * @public called by vitest
+ */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { services, close } = await startTestServices();
   project.provide("services", services);

@@ -15,7 +15,6 @@ export {
   aThread,
   aUser,
   aWorker,
-  type TestProject,
   type TestRun,
   type TestThread,
   type TestUser,

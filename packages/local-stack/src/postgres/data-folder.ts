@@ -20,7 +20,7 @@ import { promisify } from "node:util";
 import { StackError, systemErrorCode } from "../stack-error.ts";
 import { canUse, type RunAs } from "./run-as.ts";
 
-export const POSTGRES_MAJOR = "17";
+const POSTGRES_MAJOR = "17";
 
 /**
  * Where the cluster really lives. Normally `path` itself. When the user that Postgres runs as cannot reach it (root

@@ -35,11 +35,10 @@ export type PostgresOptions = {
   onSpawn?: (pid: number) => void;
 };
 
-/** As shipped and as said by /ready: an acknowledged commit survives a crash of the machine. */
-export const DURABILITY = { fsync: "on", synchronous_commit: "on" } as const;
-
 const SETTINGS = {
-  ...DURABILITY,
+  // as shipped: an acknowledged commit survives a crash of the machine
+  fsync: "on",
+  synchronous_commit: "on",
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
   max_connections: "200",

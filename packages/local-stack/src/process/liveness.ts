@@ -77,7 +77,7 @@ export async function waitUntilGone(pid: number, timeoutMs: number): Promise<boo
 }
 
 /** Sends a signal; a process that has ended meanwhile is fine. */
-export function signal(pid: number, name: NodeJS.Signals): void {
+function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch (error) {

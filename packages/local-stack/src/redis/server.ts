@@ -31,9 +31,6 @@ export type RedisOptions = {
   onSpawn?: (pid: number) => void;
 };
 
-/** As shipped and as said by /ready. At most one second of the live log is lost in a crash, and it is rebuilt from Postgres. */
-export const REDIS_DURABILITY = { appendonly: "yes", appendfsync: "everysec" } as const;
-
 /** Loading an AOF of 1 GB takes about 10 s. 60 s > that, on a slow disk too. */
 const READY_TIMEOUT_MS = 60_000;
 
@@ -92,7 +89,9 @@ function writeConfig(options: RedisOptions, dir: string, password: string): stri
     bind: "127.0.0.1",
     port: String(options.port),
     dir: `"${dir}"`,
-    ...REDIS_DURABILITY,
+    // at most one second of the live log is lost in a crash, and rebuilt from Postgres
+    appendonly: "yes",
+    appendfsync: "everysec",
     save: '""',
     "maxmemory-policy": "noeviction",
     requirepass: password,

@@ -3,7 +3,7 @@ import { StackError } from "../stack-error.ts";
 
 export type DemoUser = { email: string; password: string };
 
-export const DEMO_EMAIL = "demo@example.com";
+const DEMO_EMAIL = "demo@example.com";
 
 /** Supabase's client without what belongs in a browser: it keeps nothing and refreshes nothing by itself. */
 function connect(url: string, key: string) {
