@@ -22,7 +22,9 @@ import {
 test("after the finish the answer is whole, whatever the connection does", async () => {
   for (const then of ["cut", "hang"] as const) {
     const frames = [textPiece("Whole."), chunk({}, "stop")];
-    const { outcome, events } = await runBehind([streams(frames, then)], { timeouts: { idleMs: 100 } });
+    const { outcome, events } = await runBehind([streams(frames, then)], {
+      timeouts: { afterFinishMs: 50, idleMs: 60_000 },
+    });
     expect(outcome.kind).toBe("completed");
     expect(ofType(events, "message.discarded")).toHaveLength(0);
   }

@@ -8,6 +8,10 @@ export interface ModelTimeouts {
   firstByteMs: number;
   /** Between two events. */
   idleMs: number;
+  /**
+   * For what follows the finish: the answer is whole already; only its usage is missing, and that can be estimated. At most `idleMs`.
+   */
+  afterFinishMs: number;
   /** For one answer with all its tries. Above `firstByteMs`. */
   totalMs: number;
 }
@@ -17,17 +21,16 @@ export const defaultTimeouts: ModelTimeouts = {
   connectMs: 10_000,
   firstByteMs: 60_000,
   idleMs: 60_000,
+  afterFinishMs: 5_000,
   totalMs: 600_000,
 };
-
-/** How long usage may come after the finish. The answer is whole already; only its price is missing, and that can be estimated. */
-const afterFinishMs = 5_000;
 
 /** Watches one try. `signal` ends when the caller gives up or when a time runs out; `silence` says which. */
 export class Watchdog {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal;
   readonly #idleMs: number;
+  readonly #afterFinishMs: number;
   readonly #total: NodeJS.Timeout;
   #timer: NodeJS.Timeout;
   #begun = false;
@@ -38,6 +41,7 @@ export class Watchdog {
   constructor(timeouts: Omit<ModelTimeouts, "connectMs">, caller: AbortSignal) {
     this.#caller = caller;
     this.#idleMs = timeouts.idleMs;
+    this.#afterFinishMs = timeouts.afterFinishMs;
     this.#timer = setTimeout(() => {
       if (!this.#held) this.#bark("first_byte");
     }, timeouts.firstByteMs);
@@ -75,7 +79,7 @@ export class Watchdog {
   finished(): void {
     this.#held = false;
     this.#begun = true;
-    this.#wait(Math.min(afterFinishMs, this.#idleMs));
+    this.#wait(this.#afterFinishMs);
   }
 
   dispose(): void {

@@ -5,7 +5,7 @@ import { tool as calculator } from "../tools/calculator.ts";
 import { anInput, type Played, play } from "./run.ts";
 import { type Answerer, type ScriptedEndpoint, type SeenRequest, startScriptedEndpoint } from "./scripted-endpoint.ts";
 
-export const testKey = "sk-test-0123456789";
+export const testKey = "test-key-0123456789";
 
 /** The adapter before an endpoint that plays these answers; the waits are short, the rules are the real ones. Closed with the test. */
 export const behind = async (

@@ -87,6 +87,9 @@ test("odd files are read as far as they can be", async () => {
   expect(await ok("read_file", { path: "empty" })).toBe("/workspace/empty is empty.");
   await sandbox.files.write("crlf", "a\r\nb\r\n");
   expect(await ok("read_file", { path: "crlf" })).toBe("1\ta\n2\tb");
+  await sandbox.files.write("gaps", "a\n\nb\n");
+  expect(await ok("read_file", { path: "gaps", end_line: 1 })).toBe("1\ta");
+  expect(await ok("read_file", { path: "gaps" })).toBe("1\ta\n2\t\n3\tb");
   await sandbox.files.write("wide", `${"x".repeat(3_000_000)}\nend`);
   const wide = await ok("read_file", { path: "wide" });
   expect(wide.length).toBeLessThan(2_200);
