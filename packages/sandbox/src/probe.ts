@@ -44,7 +44,8 @@ export const probeSandbox = async (
   // Sandbox processes begin elsewhere, so a relative path would mean another folder to them.
   const root = resolve(settings.home);
   const limits = { ...defaultLocalLimits, ...settings.limits };
-  await mkdir(root, { recursive: true, mode: 0o700 });
+  // A sandbox's uid passes through on its way to what is its own; it cannot look around.
+  await mkdir(root, { recursive: true, mode: 0o711 });
   const home = new SandboxHome(join(root, "sandboxes"));
 
   const virtual = (why: string): ProbedSandboxes => ({

@@ -52,7 +52,8 @@ export class SandboxHome {
     if (this.exists(folder)) return folder;
     const draft = join(this.#root, `.new-${randomUUID()}`);
     const drafted = this.#folderAt(id, draft);
-    await mkdir(draft, { recursive: true, mode: 0o700 });
+    // Open to pass through, not to look around: a sandbox's own uid has to reach its workspace.
+    await mkdir(draft, { recursive: true, mode: 0o711 });
     await mkdir(drafted.holders, { mode: 0o700 });
     for (const path of [drafted.workspace, drafted.home]) {
       await mkdir(path, { mode: 0o700 });

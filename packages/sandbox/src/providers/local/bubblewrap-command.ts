@@ -85,9 +85,13 @@ const sandboxArguments = (sources: Sources, shell: string, limits: LocalLimits):
 ];
 
 /**
- * As root there are two bubblewraps. The outer one, still root, brings everything of ours to a place that the sandbox's uid can
- * reach: our folders may stand below /root, which is closed to it. It keeps only what it needs to become that uid, and to kill what it
- * started when it dies itself. Then `setpriv` gives root away, and the inner one builds the sandbox without any privilege.
+ * As root there are two bubblewraps, where that is allowed. The outer one, still root, brings everything of ours to a place that the sandbox's uid can
+ * reach: our folders may stand below /root, which is closed to it. Then `setpriv` gives root away, and the inner one builds the sandbox
+ * without any privilege.
+ *
+ * The outer one has a pid namespace of its own, because death has to pass from root to another uid: a parent without CAP_KILL, as
+ * bubblewrap's monitor is, cannot have its dying signal delivered to a child that is somebody else. A pid namespace ends with its first
+ * process, whoever the others are.
  */
 const stage = "/tmp";
 const staged: Sources = {
@@ -98,28 +102,22 @@ const staged: Sources = {
   home: `${stage}/home`,
 };
 
-const stageArguments = (sources: Sources, identity: Identity): string[] => [
+const stageArguments = (sources: Sources): string[] => [
   ...["--dev-bind", "/", "/", "--tmpfs", stage],
   ...["--ro-bind", sources.bubblewrap, staged.bubblewrap],
   ...["--ro-bind", sources.node, staged.node],
   ...["--ro-bind", sources.runtime, staged.runtime],
   ...["--bind", sources.workspace, staged.workspace],
   ...["--bind", sources.home, staged.home],
-  ...["--die-with-parent", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL", "--"],
-  ...[
-    identity.setpriv,
-    `--reuid=${identity.uid}`,
-    `--regid=${identity.uid}`,
-    "--clear-groups",
-    "--inh-caps=-all",
-    "--",
-  ],
+  ...["--unshare-pid", "--die-with-parent", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--"],
 ];
 
 /** How a process of ours becomes somebody else. */
 export interface Identity {
   setpriv: string;
   uid: number;
+  /** Through a stage; otherwise all our folders must be open to that uid. */
+  staged: boolean;
 }
 
 /**
@@ -139,9 +137,15 @@ export const bubblewrapCommand = (
     if (process.getuid?.() === 0) throw new TypeError("a sandbox never runs as root");
     return { program: host.bubblewrap, args: sandboxArguments(sources, host.shell, limits), env };
   }
-  return {
-    program: host.bubblewrap,
-    args: [...stageArguments(sources, identity), staged.bubblewrap, ...sandboxArguments(staged, host.shell, limits)],
-    env,
-  };
+  const become = [`--reuid=${identity.uid}`, `--regid=${identity.uid}`, "--clear-groups", "--inh-caps=-all", "--"];
+  if (!identity.staged) {
+    const args = [...become, host.bubblewrap, ...sandboxArguments(sources, host.shell, limits)];
+    return { program: identity.setpriv, args, env };
+  }
+  const args = [
+    ...stageArguments(sources),
+    ...[identity.setpriv, ...become, staged.bubblewrap],
+    ...sandboxArguments(staged, host.shell, limits),
+  ];
+  return { program: host.bubblewrap, args, env };
 };

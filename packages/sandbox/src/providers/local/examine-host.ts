@@ -28,12 +28,17 @@ const isOldEnough = (version: string): boolean => {
   return major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
 };
 
-/** As root each sandbox becomes a user of its own; without that there are no sandboxes, rather than ones that are root. */
-const findIdentities = async (searchPath: string): Promise<Identities | { why: string }> => {
+/**
+ * As root each sandbox becomes a user of its own, through a stage or, in a container that may not mount, without one; there is no third
+ * way, rather than sandboxes that are root. As anybody else there is one way: as ourselves.
+ */
+const waysToStart = async (searchPath: string): Promise<(Identities | null)[] | { why: string }> => {
+  if (process.getuid?.() !== 0) return [null];
   const setpriv = await findProgram("setpriv", searchPath);
   if (setpriv === null) return { why: "setpriv (util-linux) is not installed" };
   const range = chooseUidRange(await readFile("/proc/self/uid_map", "utf8"));
-  return range === null ? { why: "this container has no user ids to spare" } : { setpriv, range };
+  if (range === null) return { why: "this container has no user ids to spare" };
+  return [true, false].map((staged) => ({ setpriv, range, staged }));
 };
 
 /** What to do about the refusals that people meet most. */
@@ -48,17 +53,12 @@ const explained = (said: string): string => {
  * Tries it: a real sandbox over a folder of its own, one real command, removed again. Nothing that is merely likely to work counts.
  */
 const tryOut = async (
-  home: string,
-  host: LocalHost,
-  identities: Identities | null,
-  limits: LocalLimits,
+  input: { home: string; host: LocalHost; identities: Identities | null; limits: LocalLimits },
   signal: AbortSignal | undefined,
-): Promise<number> => {
-  const folder = join(home, `.probe-${randomUUID()}`);
-  const provider = openLocalProvider(
-    { log: silentLogger() },
-    { home: new SandboxHome(folder), host, identities, limits, idleMs: 60_000 },
-  );
+): Promise<{ startMs: number } | { why: string }> => {
+  const folder = join(input.home, `.probe-${randomUUID()}`);
+  const home = new SandboxHome(folder);
+  const provider = openLocalProvider({ log: silentLogger() }, { ...input, home, idleMs: 60_000 });
   try {
     const ref = await provider.create({ id: randomUUID(), labels: {} });
     const sandbox = provider.open(ref);
@@ -66,9 +66,11 @@ const tryOut = async (
     await provider.resume(ref);
     const startMs = performance.now() - startedAt;
     const result = await sandbox.exec({ command: "echo ok > probe && cat probe", timeoutMs: 10_000 }, signal);
-    if (result.stdout !== "ok\n") throw new Error(`a first command failed: ${result.stderr}`);
     await provider.delete(ref);
-    return startMs;
+    return result.stdout === "ok\n" ? { startMs } : { why: `a first command failed: ${result.stderr}` };
+  } catch (error) {
+    signal?.throwIfAborted();
+    return { why: error instanceof Error ? error.message : String(error) };
   } finally {
     await provider.close();
     await rm(folder, { recursive: true, force: true });
@@ -86,8 +88,8 @@ export const examineHost = async (
   const found = await obtainBubblewrap(deps, { ...input, toolsFolder: join(input.home, "tools") }, signal);
   if ("missing" in found) return no(found.missing);
   if ((await findProgram("prlimit", "/usr/bin:/usr/sbin")) === null) return no("prlimit (util-linux) is not installed");
-  const identities = process.getuid?.() === 0 ? await findIdentities(input.searchPath) : null;
-  if (identities !== null && "why" in identities) return no(identities.why);
+  const ways = await waysToStart(input.searchPath);
+  if ("why" in ways) return no(ways.why);
 
   try {
     const { stdout } = await promisify(execFile)(found.path, ["--version"], { signal, env: {} });
@@ -99,8 +101,13 @@ export const examineHost = async (
       shell: existsSync("/bin/bash") ? "/bin/bash" : "/bin/sh",
       runtime: await prepareRuntime(input.home),
     };
-    const startMs = await tryOut(input.home, host, identities, input.limits, signal);
-    return { able: true, host, identities, version, startMs };
+    let why = "";
+    for (const identities of ways) {
+      const tried = await tryOut({ ...input, host, identities }, signal);
+      if ("startMs" in tried) return { able: true, host, identities, version, startMs: tried.startMs };
+      why ||= tried.why;
+    }
+    return no(explained(why));
   } catch (error) {
     signal?.throwIfAborted();
     return no(explained(error instanceof Error ? error.message : String(error)));

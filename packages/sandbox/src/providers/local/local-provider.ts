@@ -34,6 +34,8 @@ const link = { cancelGraceMs: 3_000, livenessMs: 20_000 };
 export interface Identities {
   setpriv: string;
   range: UidRange;
+  /** See `Identity`. */
+  staged: boolean;
 }
 
 /**
@@ -53,7 +55,7 @@ export const openLocalProvider = (
 ): MachineProvider => {
   const { host, identities, limits } = input;
   const identityOf = (id: string) =>
-    identities === null ? null : { setpriv: identities.setpriv, uid: hostUidOf(identities.range, id) };
+    identities === null ? null : { ...identities, uid: hostUidOf(identities.range, id) };
   return new MachineProvider({
     name: "local",
     capabilities,

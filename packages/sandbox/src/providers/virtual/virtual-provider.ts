@@ -36,13 +36,13 @@ const modulesFolder = (): string => {
  * A process of its own, never our event loop, with Node's permission model as a second wall around the interpreter: it may read its
  * own program and the workspace, write the workspace, and nothing else: no network, no processes, no environment of ours.
  */
-const commandFor = (folder: SandboxFolder, modules: string): AgentCommand => ({
+export const virtualCommand = (folder: SandboxFolder): AgentCommand => ({
   program: process.execPath,
   args: [
     "--permission",
     `--allow-fs-read=${join(packageFolder, "src")}${sep}`,
     `--allow-fs-read=${join(packageFolder, "package.json")}`,
-    `--allow-fs-read=${modules}`,
+    `--allow-fs-read=${modulesFolder()}`,
     // To ask the kernel what it has opened (confine.ts).
     "--allow-fs-read=/proc/self/fd/",
     `--allow-fs-read=${folder.workspace}`,
@@ -69,7 +69,6 @@ export const openVirtualProvider = (
   deps: { log: Logger },
   input: { home: SandboxHome; idleMs: number },
 ): MachineProvider => {
-  const modules = modulesFolder();
   const turns = new WeakMap<Machine, Turns>();
   const turnsOf = (machine: Machine): Turns => {
     const known = turns.get(machine) ?? new Turns();
@@ -83,7 +82,7 @@ export const openVirtualProvider = (
     ownerOf: () => null,
     command: async (folder) => {
       await claim(folder);
-      return commandFor(folder, modules);
+      return virtualCommand(folder);
     },
     link,
     refine: (handle, machine) => oneAtATime(handle, machine, turnsOf(machine)),
