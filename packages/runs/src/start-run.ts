@@ -108,7 +108,10 @@ interface LockedThread {
   active_run_id: string | null;
 }
 
-/** The thread under lock, so that seq and "one active run" are decided by one start at a time. */
+/**
+ * The thread under lock, so that seq and "one active run" are decided by one start at a time; and its project, so that it is not deleted
+ * between this look at it and the run.
+ */
 const lockThread = async (tx: Tx, input: Pick<StartRunInput, "threadId">): Promise<LockedThread> => {
   const found = await sql<LockedThread>`
     select threads.id as thread_id, threads.project_id, threads.account_id, threads.next_seq,
@@ -117,7 +120,7 @@ const lockThread = async (tx: Tx, input: Pick<StartRunInput, "threadId">): Promi
         where agent_runs.thread_id = threads.id and agent_runs.status in ('queued', 'running', 'waiting')) as active_run_id
     from cortex.threads join cortex.projects on projects.id = threads.project_id
     where threads.id = ${input.threadId}
-    for update of threads`.execute(tx);
+    for update of threads for key share of projects`.execute(tx);
   const [thread] = found.rows;
   if (thread) return thread;
   // Row-level security lets a viewer read the thread but not lock it.
