@@ -126,7 +126,7 @@ test("a durable event that the rebuilt log holds already is not written again, w
   // Committed, not yet given; then the log is lost and somebody else rebuilds it.
   run.stored.push(second);
   await fixture.lose(run);
-  await run.recover();
+  await run.recover({ epoch: 1 });
   run.stored.push(third);
   await writer.durable([third]);
   await writer.durable([second]);
@@ -140,6 +140,21 @@ test("a durable event that the rebuilt log holds already is not written again, w
     "step.started 2",
     "step.started 3",
   ]);
+});
+
+test("nor one that was committed before and given during the recovery", async () => {
+  const run = await storedRun(fixture.log);
+  const recover = Promise.withResolvers<void>();
+  const slow = { ...run, recover: () => recover.promise.then(() => run.recover({ epoch: 1 })) };
+  const writer = fixture.writerOf(slow);
+  await fixture.lose(run);
+  void writer.preview(delta(run.runId, "m", "lost"));
+  const step = stepStarted(run.runId, 0);
+  run.stored.push(step);
+  const given = writer.durable([step]);
+  recover.resolve();
+  await given;
+  expect(await fixture.storyOf(run)).toEqual(["resync", "run.queued", "step.started 0"]);
 });
 
 test("a superseded writer is told so and writes nothing more", async () => {

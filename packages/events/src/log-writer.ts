@@ -110,7 +110,10 @@ export const createLogWriter = (
       clock.after(ms, resolve);
     });
 
-  /** Struck off at the first match: a later event like it is another one. */
+  /**
+   * Asked when an event is about to be sent and not when it was given: the log may have been recovered in between. Struck off at the first
+   * match: a later event like it is another one.
+   */
   const isInLog = (event: UnplacedEvent): boolean => held.size > 0 && held.delete(deps.identity(event));
 
   const recover = async (): Promise<void> => {
@@ -150,7 +153,7 @@ export const createLogWriter = (
 
   /** Sends a batch, or gives it up within its patience. Returns why this writer has to stop, or null. */
   const write = async (taken: readonly Pending[], isDurable: boolean): Promise<FencedError | null> => {
-    let batch = taken;
+    let batch = taken.filter(({ event }) => !isInLog(event));
     let events: readonly UnplacedEvent[] | null = null;
     let isLost = behind;
     let recoveries = 0;
@@ -239,10 +242,7 @@ export const createLogWriter = (
 
   const durable = async (events: readonly UnplacedEvent[]): Promise<void> => {
     if (fenced) throw fenced;
-    for (const event of events) {
-      if (isInLog(event)) given.add(deps.identity(event));
-      else pending.addDurable(event);
-    }
+    for (const event of events) pending.addDurable(event);
     await new Promise<void>((resolve, reject) => {
       waiters.push({ resolve, reject });
       start();

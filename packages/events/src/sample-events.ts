@@ -74,7 +74,8 @@ export interface StoredRun {
   stored: UnplacedEvent[];
   epoch: number;
   recoveries: number;
-  recover(): Promise<LogState>;
+  /** Of several who saw the same epoch lost one raises it. */
+  recover(seen: { epoch: number } | null): Promise<LogState>;
 }
 
 export const storedRun = async (
@@ -87,11 +88,11 @@ export const storedRun = async (
     stored: events(runId),
     epoch: 1,
     recoveries: 0,
-    recover: async () => {
+    recover: async (seen) => {
       run.recoveries += 1;
       const present = await log.read({ runId, from: 0, limit: 0 });
       if (present) return present;
-      run.epoch += 1;
+      run.epoch = Math.max(run.epoch, (seen?.epoch ?? run.epoch) + 1);
       return log.open({ runId, attempt: 1, epoch: run.epoch, events: [...run.stored] });
     },
   };

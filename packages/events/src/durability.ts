@@ -1,0 +1,25 @@
+import type { Redis } from "ioredis";
+
+/** A managed Redis may keep its settings to itself. */
+const unknown = "unknown";
+
+/** What Redis promises about what it holds. Rejects if it does not answer at all. */
+export const readDurability = async (
+  redis: Redis,
+): Promise<{ appendonly: string; appendfsync: string; maxmemory_policy: string }> => {
+  await redis.ping();
+  const setting = async (name: string): Promise<string> => {
+    try {
+      const [, value] = (await redis.config("GET", name)) as string[];
+      return value ?? unknown;
+    } catch {
+      return unknown; // CONFIG is refused: that says nothing about Redis being there
+    }
+  };
+  const [appendonly, appendfsync, maxmemory_policy] = await Promise.all([
+    setting("appendonly"),
+    setting("appendfsync"),
+    setting("maxmemory-policy"),
+  ]);
+  return { appendonly, appendfsync, maxmemory_policy };
+};
