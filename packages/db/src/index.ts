@@ -1,4 +1,5 @@
 export { type Database, type DatabaseOptions, type Db, openDatabase } from "./client.ts";
+export { readDurability } from "./durability.ts";
 export { jsonb, jsonText } from "./json.ts";
 export { isAfter, type ListPlace, parseListPlace, placeOf, toPage } from "./list-place.ts";
 export { hashMigrations, migrate, MigrationError, readMigrations, seed } from "./migrate.ts";

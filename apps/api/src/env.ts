@@ -1,0 +1,77 @@
+import { z } from "zod";
+
+const milliseconds = z.coerce.number().int().positive();
+const list = z
+  .string()
+  .transform((text) =>
+    text
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== ""),
+  )
+  .pipe(z.array(z.string()));
+
+const webAddress = z.url({ protocol: /^https?$/ });
+
+/** An origin as browsers send it: scheme, host and port, without a path. `*` is none: it would let every site read answers. */
+const Origin = webAddress.refine(
+  (url) => new URL(url).origin === url,
+  "must be an origin like https://app.example.com",
+);
+
+/** Every variable that the API reads. `.env.example` lists the same ones, and a test keeps them equal. */
+export const ApiEnv = z.object({
+  API_HOST: z.string().min(1).default("127.0.0.1").describe("address to listen on; 0.0.0.0 in a container"),
+  API_PORT: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(8000)
+    .describe("port to listen on; 0: the system chooses"),
+  DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).describe("Postgres, as cortex_api"),
+  DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(10).describe("connections to Postgres at most"),
+  REDIS_URL: z.url({ protocol: /^rediss?$/ }).describe("Redis with AOF and noeviction"),
+  QUEUE_PREFIX: z.string().min(1).default("cortex").describe("what our queues' keys begin with"),
+  SUPABASE_URL: webAddress.describe("the Supabase project whose users sign in; its JWKS verifies their tokens"),
+  SUPABASE_JWT_ISSUER: z.string().min(1).optional().describe("issuer of tokens; default: SUPABASE_URL + /auth/v1"),
+  SUPABASE_JWT_SECRET: z
+    .string()
+    .min(32)
+    .optional()
+    .describe("legacy HS256 secret of the project; unset: HS256 tokens are refused"),
+  DEFAULT_MODEL: z.string().min(1).describe("model of a run whose agent and request name none"),
+  MODELS: list
+    .optional()
+    .describe("models that may be asked for, separated by commas; unset: whatever the endpoint serves"),
+  WEB_ORIGINS: list
+    .pipe(z.array(Origin))
+    .default([])
+    .describe("browser origins that may call the API, separated by commas"),
+  LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
+    .default("info")
+    .describe("of the JSON log on stdout"),
+  SHUTDOWN_TIMEOUT_MS: milliseconds
+    .default(10_000)
+    .describe("after a SIGTERM: how long to finish requests before the process just ends"),
+});
+export type ApiEnv = z.infer<typeof ApiEnv>;
+
+/**
+ * Reads the environment once. An empty value counts as unset.
+ * @throws Error that names every wrong variable in one line each
+ */
+export const readEnv = (source: Record<string, string | undefined> = process.env): ApiEnv => {
+  const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
+  const parsed = ApiEnv.safeParse(given);
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`the API cannot start with this environment:\n${lines.join("\n")}`);
+  }
+  const { MODELS: models, DEFAULT_MODEL: model } = parsed.data;
+  if (models && !models.includes(model)) {
+    throw new Error(`the API cannot start: DEFAULT_MODEL ${model} is not one of MODELS`);
+  }
+  return parsed.data;
+};

@@ -1,0 +1,20 @@
+import { createLifetime, createLogger, runUntilSignal } from "@cortex/observability";
+import { createApp } from "./app.ts";
+import { readEnv } from "./env.ts";
+import { listen } from "./server.ts";
+import { openServices } from "./services.ts";
+
+const env = readEnv();
+const log = createLogger({ name: "api", level: env.LOG_LEVEL });
+const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
+runUntilSignal(lifetime, log);
+
+const closing = new AbortController();
+const services = await openServices(env, { log, lifetime, closing: closing.signal });
+const server = await listen({ app: createApp(services), host: env.API_HOST, port: env.API_PORT });
+lifetime.opened("server", () => {
+  // Streams end only with their runs; their readers come back to another process.
+  closing.abort();
+  return server.close();
+});
+log.info({ host: env.API_HOST, port: server.port }, "api ready");

@@ -1,0 +1,54 @@
+import { AppError, type ModelInfo, type ToolInfo } from "@cortex/contracts";
+import { findModel, modelCatalogue, priceAt } from "@cortex/agentpress/catalogue";
+
+/** What a start may ask for in this installation. */
+export interface RunChoices {
+  models: () => ModelInfo[];
+  tools: readonly ToolInfo[];
+  /** @throws AppError `unknown_model` */
+  checkModel: (model: string) => void;
+  /** @throws AppError `unknown_tool` */
+  checkTools: (tools: readonly string[]) => void;
+}
+
+const toModelInfo = (name: string, defaultModel: string): ModelInfo => {
+  const known = findModel(name);
+  const price = priceAt(known, new Date());
+  return {
+    name,
+    is_default: name === defaultModel,
+    context_window: known?.context_window ?? null,
+    max_output_tokens: known?.max_output_tokens ?? null,
+    price: price && {
+      input: price.input,
+      cached_input: price.cached_input ?? price.input,
+      cache_write: price.cache_write ?? price.input,
+      output: price.output,
+    },
+  };
+};
+
+/**
+ * @param input.models the models that may be asked for; null: whatever the endpoint serves, so none is refused and those we know are listed
+ */
+export const createRunChoices = (input: {
+  defaultModel: string;
+  models: readonly string[] | null;
+  tools: readonly ToolInfo[];
+}): RunChoices => {
+  const { defaultModel, models, tools } = input;
+  const names = new Set(models ?? [defaultModel, ...modelCatalogue.map((model) => model.name)]);
+  const toolNames = new Set(tools.map((tool) => tool.name));
+  return {
+    models: () => [...names].map((name) => toModelInfo(name, defaultModel)),
+    tools,
+    checkModel: (model) => {
+      if (models !== null && !names.has(model))
+        throw new AppError("unknown_model", `This installation has no model ${model}.`);
+    },
+    checkTools: (asked) => {
+      const unknown = asked.find((name) => !toolNames.has(name));
+      if (unknown !== undefined) throw new AppError("unknown_tool", `There is no tool ${unknown}.`);
+    },
+  };
+};

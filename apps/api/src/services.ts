@@ -1,0 +1,95 @@
+import { loadToolCatalogue } from "@cortex/agentpress/catalogue";
+import { type Db, openDatabase, readDurability as readPostgresDurability } from "@cortex/db";
+import {
+  connectRedis,
+  createEventLog,
+  createSubscriber,
+  createTails,
+  type EventLog,
+  publishStop,
+  readDurability as readRedisDurability,
+  type Tails,
+} from "@cortex/events";
+import type { Lifetime, Logger } from "@cortex/observability";
+import { createProducer } from "@cortex/queue";
+import { closeLog, type StartRunDeps, type StopRunDeps } from "@cortex/runs";
+import { createBackground } from "./background.ts";
+import type { ApiEnv } from "./env.ts";
+import { createReadiness, type Readiness } from "./readiness.ts";
+import { createRunChoices, type RunChoices } from "./run-choices.ts";
+import { type StreamTimings, streamTimings } from "./stream/send-run.ts";
+import { createProjectKeys } from "./tokens/project-keys.ts";
+import { createTokenVerifier, type VerifyToken } from "./tokens/verify-token.ts";
+
+/** Everything that the routes may reach. */
+export interface ApiServices {
+  log: Logger;
+  db: Db;
+  verifyToken: VerifyToken;
+  start: StartRunDeps;
+  stop: StopRunDeps;
+  choices: RunChoices;
+  eventLog: EventLog;
+  tails: Tails;
+  timings: StreamTimings;
+  /** Aborted when the process is told to stop: streams end, their readers come back elsewhere. */
+  closing: AbortSignal;
+  readiness: Readiness;
+  webOrigins: readonly string[];
+}
+
+/** Opens everything the API needs, in the order in which it must be closed last in, first out. Wiring only. */
+export const openServices = async (
+  env: ApiEnv,
+  deps: { log: Logger; lifetime: Lifetime; closing: AbortSignal; timings?: StreamTimings },
+): Promise<ApiServices> => {
+  const { log, lifetime, closing } = deps;
+  const database = openDatabase({ url: env.DATABASE_URL, poolSize: env.DATABASE_POOL_SIZE, name: "cortex-api", log });
+  lifetime.opened("database", () => database.close());
+  const { db } = database;
+
+  const redis = connectRedis({ url: env.REDIS_URL, name: "cortex-api", log });
+  lifetime.opened("redis", () => redis.disconnect());
+  const subscriber = createSubscriber({ redis, log });
+  lifetime.opened("subscriber", () => subscriber.close());
+  const eventLog = createEventLog(redis);
+  const producer = createProducer({ redisUrl: env.REDIS_URL, prefix: env.QUEUE_PREFIX, log });
+  lifetime.opened("producer", () => producer.close());
+  const background = createBackground(log);
+  lifetime.opened("background", () => background.settled());
+
+  const issuer = env.SUPABASE_JWT_ISSUER ?? `${env.SUPABASE_URL.replace(/\/+$/, "")}/auth/v1`;
+  const keys = createProjectKeys({ url: `${env.SUPABASE_URL.replace(/\/+$/, "")}/auth/v1/.well-known/jwks.json`, log });
+  const choices = createRunChoices({
+    defaultModel: env.DEFAULT_MODEL,
+    models: env.MODELS ?? null,
+    tools: await loadToolCatalogue(),
+  });
+  return {
+    log,
+    db,
+    verifyToken: createTokenVerifier({ issuer, keyFor: keys.keyFor, secret: env.SUPABASE_JWT_SECRET ?? null }),
+    start: {
+      db,
+      deliver: (delivery) => producer.deliver(delivery),
+      defaultModel: env.DEFAULT_MODEL,
+      checkModel: choices.checkModel,
+    },
+    stop: {
+      db,
+      announceStop: (runId) => background.add("announce a stop", publishStop(redis, runId)),
+      closeLog: (run) => background.add("close a log", closeLog({ db, log, eventLog }, run)),
+    },
+    choices,
+    eventLog,
+    tails: createTails({ log: eventLog, subscriber, logger: log }),
+    timings: deps.timings ?? streamTimings,
+    closing,
+    readiness: createReadiness({
+      postgres: () => readPostgresDurability(db),
+      redis: () => readRedisDurability(redis),
+      jwks: () => keys.load(),
+    }),
+    webOrigins: env.WEB_ORIGINS,
+  };
+};

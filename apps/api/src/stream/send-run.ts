@@ -1,0 +1,62 @@
+import type { ServerResponse } from "node:http";
+import type { RunFrame } from "@cortex/events";
+import { done, frameText, heartbeat, opening } from "./frame-text.ts";
+import type { ReaderEnd, StreamReader } from "./stream-reader.ts";
+
+export interface StreamTimings {
+  /** Below the idle timeouts of what stands between: nginx and load balancers 60 s. A client gives up after 45 s = 3 × heartbeat. */
+  heartbeatMs: number;
+  /** How long a stream may outlive the right to see it. */
+  recheckMs: number;
+  /** How long a client may leave what we wrote unread. */
+  patienceMs: number;
+}
+
+export const streamTimings: StreamTimings = { heartbeatMs: 15_000, recheckMs: 60_000, patienceMs: 30_000 };
+
+const headers = {
+  "content-type": "text/event-stream; charset=utf-8",
+  "cache-control": "no-cache, no-transform",
+  "x-accel-buffering": "no",
+};
+
+export interface SendRunInput {
+  outgoing: ServerResponse;
+  reader: StreamReader;
+  /** What the middleware has set for this response. */
+  headers: Headers;
+  first: RunFrame;
+  rest: AsyncGenerator<RunFrame, void, void>;
+  /** Asked every `recheckMs`. It may fail: then the next one decides. */
+  mayFollow: () => Promise<boolean>;
+  timings: StreamTimings;
+}
+
+/**
+ * Writes a run to a client, from the first frame to its end or the client's. Straight to the socket's response: every frame is one awaited
+ * write, so a client that does not read costs the kernel's buffer and one frame.
+ */
+export const sendRun = async (input: SendRunInput): Promise<ReaderEnd | "done"> => {
+  const { outgoing, reader, rest, timings } = input;
+  outgoing.writeHead(200, { ...Object.fromEntries(input.headers), ...headers });
+  const beat = setInterval(() => reader.offer(heartbeat), timings.heartbeatMs);
+  const check = setInterval(() => {
+    input.mayFollow().then(
+      (may) => may || reader.end("revoked"),
+      () => undefined, // The store is away; a stream that lives on what is in the log already is no harm for another minute.
+    );
+  }, timings.recheckMs);
+  try {
+    await reader.write(opening + frameText(input.first));
+    for await (const frame of rest) await reader.write(frameText(frame));
+    await reader.write(done);
+    return reader.ended() ?? "done";
+  } finally {
+    clearInterval(beat);
+    clearInterval(check);
+    reader.release();
+    // Whoever does not read would not read our goodbye either.
+    if (reader.ended() === "slow" || reader.ended() === "gone") outgoing.destroy();
+    else outgoing.end();
+  }
+};

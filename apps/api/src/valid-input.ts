@@ -1,0 +1,56 @@
+import { AppError } from "@cortex/contracts";
+import type { Hook } from "@hono/zod-openapi";
+import type { z } from "zod";
+import type { ApiContext } from "./request-context.ts";
+
+/** Where in the request the framework looked. */
+type Target = "json" | "form" | "query" | "param" | "header" | "cookie";
+
+/**
+ * What happens after a part of a request was held against its schema: nothing, or one kind of failure for all routes. An id in the path that is
+ * none names nothing: 404, like any other thing that does not exist.
+ */
+export const refuseInvalidInput: Hook<unknown, ApiContext, string, void> = (result) => {
+  const target: Target = result.target;
+  if (!result.success) {
+    if (target === "param") throw new AppError("not_found", "There is nothing at this address.");
+    throw invalid(result.error.issues.flatMap((issue) => faultsOf(target, issue)));
+  }
+  const place = firstNul(result.data, pointer(target, []));
+  // Postgres cannot store it in a text, and what is not stored must not be accepted.
+  if (place !== null) throw invalid([{ pointer: place, detail: "must not contain the character NUL" }]);
+};
+
+const invalid = (errors: { pointer: string; detail: string }[]): AppError =>
+  new AppError("validation_failed", errors.map((each) => `${each.pointer || "body"}: ${each.detail}`).join("; "), {
+    errors,
+  });
+
+/** A JSON pointer (RFC 6901) into the body, or `/query/…` and `/headers/…` for the other parts. */
+const pointer = (target: Target, path: readonly PropertyKey[]): string => {
+  const parts = path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  if (target === "json" || target === "form") return parts;
+  return `/${target === "header" ? "headers" : target}${parts}`;
+};
+
+type Issue = z.core.$ZodIssue;
+
+const faultsOf = (target: Target, issue: Issue): { pointer: string; detail: string }[] => {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({
+      pointer: pointer(target, [...issue.path, key]),
+      detail: "is not a known field",
+    }));
+  }
+  return [{ pointer: pointer(target, issue.path), detail: issue.message }];
+};
+
+const firstNul = (value: unknown, place: string): string | null => {
+  if (typeof value === "string") return value.includes("\0") ? place : null;
+  if (value === null || typeof value !== "object") return null;
+  for (const [key, item] of Object.entries(value)) {
+    const found = key.includes("\0") ? place : firstNul(item, `${place}/${key}`);
+    if (found !== null) return found;
+  }
+  return null;
+};
