@@ -1,4 +1,4 @@
-import { canonicalUsd, isTerminal, type StopAccepted, type StopReceipt } from "@cortex/contracts";
+import { AppError, canonicalUsd, isTerminal, type StopAccepted, type StopReceipt } from "@cortex/contracts";
 import { asUser, type Db, type Scope } from "@cortex/db";
 import { sql } from "kysely";
 import { finishFromOutside } from "./finish-from-outside.ts";
@@ -15,7 +15,7 @@ export interface StopRunDeps {
 /**
  * Records the wish to stop a run; durable when this returns. A run that nobody executes ends at once; one that a worker holds ends when the
  * worker has let go, which the heartbeat bounds. Repeating it changes nothing, and a run that has ended stays what it is.
- * @returns null if the caller sees no such run
+ * @returns null if the caller sees no such run. Error: `forbidden` (a viewer)
  */
 export const stopRun = async (
   deps: StopRunDeps,
@@ -35,6 +35,9 @@ export const stopRun = async (
         .select(["account_id", "status", "stop_requested_at"])
         .where("id", "=", input.runId)
         .executeTakeFirst();
+      // Seen, not ended, and yet not flagged: row-level security lets a viewer read the run but not change it.
+      if (ended && !isTerminal(ended.status))
+        throw new AppError("forbidden", "your role in this account may not stop runs");
       return ended ? { run: ended, endedHere: false } : null;
     }
     if (run.status === "running") return { run, endedHere: false };
