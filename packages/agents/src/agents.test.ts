@@ -67,6 +67,16 @@ test("an agent is made with its first version, and a run may name it", async () 
   });
 });
 
+test("a run of one account never gets an agent of another one of the same user", async () => {
+  const user = await aUser(database.owner);
+  const { accountId } = await anAccount(database.owner, { ownerId: user.userId });
+  const personal = await anAgent(user, "Clerk");
+  const resolve = (agentId: string | null) => as(user, (tx) => resolveAgentForRun(tx, { accountId, agentId }));
+  const { rows } = await database.owner.query("select id from cortex.agents where account_id = $1", [accountId]);
+  expect(rows).toEqual([{ id: (await resolve(null))?.agentId }]);
+  expect(await resolve(personal.id)).toBeNull();
+});
+
 test("a new version is active from now on, and the old one stays as it was", async () => {
   const user = await aUser(database.owner);
   const { id: agentId, active_version: first } = await anAgent(user, "Clerk");
