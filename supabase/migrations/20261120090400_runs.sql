@@ -104,8 +104,8 @@ create table cortex.tool_calls (
   name text not null,
   arguments jsonb not null,
   effect text not null check (effect in ('pure', 'idempotent', 'once')),
-  -- `started` is the claim, written before the tool acts.
-  state text not null check (state in ('started', 'done', 'failed', 'unknown')),
+  -- `started` is the claim, written before the tool acts; `released`: its worker let go of it before it began.
+  state text not null check (state in ('started', 'released', 'done', 'failed', 'unknown')),
   attempt int not null,
   result text,
   is_error boolean not null default false,

@@ -241,7 +241,7 @@ export interface ToolCalls {
   result: string | null;
   run_id: string;
   started_at: Generated<Timestamp>;
-  state: "started" | "done" | "failed" | "unknown";
+  state: "started" | "released" | "done" | "failed" | "unknown";
   step: number;
 }
 

@@ -9,6 +9,7 @@ import { handOver } from "./hand-over.ts";
 import { createLeaseKeeper } from "./lease.ts";
 import { type Delivery, LeaseEnded } from "./run.ts";
 import { defaultRunSettings } from "./settings.ts";
+import { readRunInput } from "./run-input.ts";
 import { sweepRuns } from "./sweep-runs.ts";
 import { createMemoryLog } from "./testing/memory-log.ts";
 
@@ -169,11 +170,32 @@ test("of two sweepers one works", async () => {
 
 test("a hand-over is no lost attempt, and the successor need not wait", async () => {
   const thread = await aThread(database.owner);
-  const { runId } = await aRun(database.owner, { thread, status: "queued" });
-  await claimRun(worker.db, { runId, workerId: "w1", settings });
-  await handOver(worker.db, { runId, attempt: 1 });
+  const { runId, accountId } = await aRun(database.owner, { thread, status: "queued" });
+  const first = await claimRun(worker.db, { runId, workerId: "w1", settings });
+  await database.owner.query(
+    `insert into cortex.run_steps (run_id, step, account_id, attempt, model, usage, started_at) values ($1, 0, $2, 1, 'demo', '{}', now())`,
+    [runId, accountId],
+  );
+  for (const id of ["begun", "not begun"]) {
+    await database.owner.query(
+      `insert into cortex.tool_calls (run_id, call_id, account_id, step, position, name, arguments, effect, state, attempt)
+       values ($1, $2, $3, 0, 0, 'shell', '{}', 'once', 'started', 1)`,
+      [runId, id, accountId],
+    );
+  }
+  await handOver(worker.db, { runId, accountId, attempt: 1, notBegun: ["not begun"] });
   const next = await claimRun(worker.db, { runId, workerId: "w2", settings });
+  expect(first?.attempt).toBe(1);
   expect(next).toMatchObject({ attempt: 2, attempts_since_step: 1 });
-  await handOver(worker.db, { runId, attempt: 1 });
+  const input = next && (await readRunInput(worker.db, next));
+  const states = new Map(input?.left?.calls.map((call) => [call.call.id, call.state]));
+  expect(states).toEqual(
+    new Map([
+      ["begun", "unknown"],
+      ["not begun", "run"],
+    ]),
+  );
+  // A superseded attempt hands nothing over.
+  await handOver(worker.db, { runId, accountId, attempt: 1, notBegun: [] });
   expect(await claimRun(worker.db, { runId, workerId: "w3", settings })).toBeNull();
 });

@@ -104,7 +104,7 @@ const readProgress = async (tx: Tx, run: RunRow): Promise<Pick<RunInput, "firstS
     rows.map((row) => ({ request: requestOf(row), effect: row.effect })),
   );
   for (const row of rows) {
-    if (row.state !== "started") open.results.set(row.call_id, { result: row.result ?? "" });
+    if (row.ended_at) open.results.set(row.call_id, { result: row.result ?? "" });
   }
   return { firstStep, left: { open, calls: rows.map(leftCall) } };
 };
@@ -114,7 +114,7 @@ interface CallRow {
   name: string;
   arguments: unknown;
   effect: "pure" | "idempotent" | "once";
-  state: "started" | "done" | "failed" | "unknown";
+  state: "started" | "released" | "done" | "failed" | "unknown";
   result: string | null;
   is_error: boolean;
 }
@@ -127,10 +127,11 @@ const requestOf = (row: CallRow): ToolCallRequest => ({
 
 /**
  * What a successor does about a call, by what repeating it would do: settled stays settled; `pure` and `idempotent` (under the same key) run
- * again; a `once` call that was begun is never repeated.
+ * again; a `once` call is repeated only if its worker let go of it before it began.
  */
 export const leftCall = (row: CallRow): LeftCall => {
   const call = requestOf(row);
+  if (row.state === "released") return { call, state: "run" };
   if (row.state !== "started") return { call, state: "done", result: row.result ?? "", isError: row.is_error };
   return row.effect === "once" ? { call, state: "unknown" } : { call, state: "run" };
 };

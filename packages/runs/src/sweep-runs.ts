@@ -108,9 +108,11 @@ const raiseDelivery = async (db: Db, run: Pick<RunRow, "id" | "delivery">): Prom
 const settleAbandonedCalls = async (db: Db, input: { runId: string }): Promise<void> => {
   await sql`
     update cortex.tool_calls set
-      state = case effect when 'once' then 'unknown' else 'failed' end,
-      result = 'The worker was lost during this call.' || case effect when 'once' then ' Whether it took effect is not known.' else '' end,
+      state = case when effect = 'once' and state = 'started' then 'unknown' else 'failed' end,
+      result = case when effect = 'once' and state = 'started'
+        then 'The worker was lost during this call. Whether it took effect is not known.'
+        else 'The worker was lost before this call was done.' end,
       is_error = true,
       ended_at = clock_timestamp()
-    where run_id = ${input.runId} and state = 'started'`.execute(db);
+    where run_id = ${input.runId} and ended_at is null`.execute(db);
 };

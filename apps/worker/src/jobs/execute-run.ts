@@ -112,7 +112,13 @@ const untilItEnds = async (
       const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
       if (reason === "lost") return { kind: "done" };
       if (reason === "shutdown") {
-        await handOver(services.db, { runId: run.id, attempt: run.attempt });
+        const notBegun = outcome.unfinished.filter((call) => !call.started).map((call) => call.tool_call_id);
+        await handOver(services.db, {
+          runId: run.id,
+          accountId: run.account_id,
+          attempt: run.attempt,
+          notBegun,
+        });
         return { kind: "handBack" };
       }
     }
