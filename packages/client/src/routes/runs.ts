@@ -1,0 +1,93 @@
+import {
+  InitiatedRun,
+  type InitiateRun,
+  page,
+  Run,
+  type RunStatus,
+  StartedRun,
+  type StartRun,
+  Step,
+  StopAccepted,
+} from "@cortex/contracts";
+import { call, type Caller, type CallOptions, type CreateOptions } from "../http/call.ts";
+import { path } from "../http/connection.ts";
+import type { InputOf, PageQuery } from "./input.ts";
+
+const Runs = page(Run);
+const Steps = page(Step);
+
+export interface ListRunsQuery extends PageQuery {
+  status?: RunStatus | undefined;
+  thread_id?: string | undefined;
+}
+
+/** Attachments of a first message. A `Blob` needs its name beside it. */
+export type Attachment = File | { name: string; content: Blob };
+
+export type InitiateRunInput = InputOf<typeof InitiateRun> & { files?: readonly Attachment[] | undefined };
+
+/** The routes of runs but for the stream. Errors of each: those of `call`. */
+export const runRoutes = (caller: Caller) => ({
+  /**
+   * Starts a run on a thread; a `prompt` is appended to it first. Codes: `thread_busy` (with `agentRunId`), `thread_empty`,
+   * `insufficient_credits`, `model_not_in_plan`, `too_many_runs`.
+   */
+  startRun: (threadId: string, input: InputOf<typeof StartRun> = {}, options?: CreateOptions) =>
+    call(caller, {
+      method: "POST",
+      path: path`/thread/${threadId}/agent/start`,
+      body: input,
+      answer: StartedRun,
+      kind: "creates",
+      options,
+    }),
+  /** Project, thread, attachments and run in one go. */
+  initiateRun: (input: InitiateRunInput, options?: CreateOptions) =>
+    call(caller, {
+      method: "POST",
+      path: "/agent/initiate",
+      body: formOf(input),
+      answer: InitiatedRun,
+      kind: "creates",
+      options,
+    }),
+  getRun: (runId: string, options?: CallOptions) =>
+    call(caller, { method: "GET", path: path`/agent-run/${runId}`, answer: Run, kind: "read", options }),
+  /** Newest first. */
+  listRuns: (query?: ListRunsQuery, options?: CallOptions) =>
+    call(caller, { method: "GET", path: "/agent-runs", query: { ...query }, answer: Runs, kind: "read", options }),
+  /** The durable timeline. */
+  runSteps: (runId: string, query?: PageQuery, options?: CallOptions) =>
+    call(caller, {
+      method: "GET",
+      path: path`/agent-run/${runId}/steps`,
+      query: { ...query },
+      answer: Steps,
+      kind: "read",
+      options,
+    }),
+  /** Asks for the end of a run. Durable when this returns; what it did is in `run.stopped`. A finished run stays what it is. */
+  stopRun: (runId: string, options?: CallOptions) =>
+    call(caller, {
+      method: "POST",
+      path: path`/agent-run/${runId}/stop`,
+      answer: StopAccepted,
+      kind: "idempotent",
+      options,
+    }),
+  /** `run_active` while it has not ended. */
+  deleteRun: (runId: string, options?: CallOptions) =>
+    call<void>(caller, { method: "DELETE", path: path`/agent-run/${runId}`, answer: null, kind: "changes", options }),
+});
+
+const formOf = (input: InitiateRunInput): FormData => {
+  const form = new FormData();
+  form.set("prompt", input.prompt);
+  if (input.model !== undefined) form.set("model", input.model);
+  if (input.agent_id !== undefined) form.set("agent_id", input.agent_id);
+  for (const file of input.files ?? []) {
+    if (file instanceof File) form.append("files", file);
+    else form.append("files", file.content, file.name);
+  }
+  return form;
+};

@@ -1,0 +1,70 @@
+import type { RunEvent } from "@cortex/contracts";
+import type { RunView, ToolCallView } from "./run-view.ts";
+
+type Of<Type extends RunEvent["type"]> = Extract<RunEvent, { type: Type }>;
+
+export const appendArguments = (view: RunView, event: Of<"tool_call.delta">): RunView =>
+  change(view, event.tool_call_id, event.name, (call) => ({
+    ...call,
+    name: event.name === "" ? call.name : event.name,
+    argumentsText: call.argumentsText + event.arguments_delta,
+  }));
+
+export const startCall = (view: RunView, event: Of<"tool_call.started">): RunView =>
+  change(view, event.tool_call_id, event.name, (call) => ({
+    ...call,
+    name: event.name,
+    arguments: event.arguments,
+    argumentsText: typeof event.arguments === "string" ? event.arguments : JSON.stringify(event.arguments),
+    status: "running",
+    output: "",
+  }));
+
+export const appendOutput = (view: RunView, event: Of<"tool_call.output">): RunView =>
+  change(view, event.tool_call_id, "", (call) => ({ ...call, output: call.output + event.chunk }));
+
+export const endCall = (view: RunView, event: Of<"tool_call.completed">): RunView =>
+  change(view, event.tool_call_id, event.name, (call) => ({
+    ...call,
+    name: event.name,
+    status: event.is_error ? "failed" : "completed",
+    result: event.result,
+    effectState: event.effect_state,
+    durationMs: event.duration_ms,
+  }));
+
+/** Calls whose arguments were still being written, of those ids: they were never made. */
+export const voidCalls = (view: RunView, isVoid: (id: string) => boolean): RunView => {
+  const toolCalls = view.toolCalls.filter((call) => call.status !== "writing" || !isVoid(call.id));
+  return toolCalls.length === view.toolCalls.length ? view : { ...view, toolCalls };
+};
+
+/** A new attempt makes or settles what was running: what it printed before is void. */
+export const restartCalls = (view: RunView): RunView => each(view, (call) => ({ ...call, output: "" }));
+
+/** The run is over, nobody will settle what still runs. */
+export const leaveCalls = (view: RunView): RunView => each(view, (call) => ({ ...call, status: "lost" }));
+
+const each = (view: RunView, change: (call: ToolCallView) => ToolCallView): RunView =>
+  view.toolCalls.some(({ status }) => status === "running")
+    ? { ...view, toolCalls: view.toolCalls.map((call) => (call.status === "running" ? change(call) : call)) }
+    : view;
+
+const change = (view: RunView, id: string, name: string, next: (call: ToolCallView) => ToolCallView): RunView => {
+  const index = view.toolCalls.findLastIndex((call) => call.id === id);
+  const known = view.toolCalls[index];
+  if (known !== undefined) return { ...view, toolCalls: view.toolCalls.with(index, next(known)) };
+  return { ...view, toolCalls: [...view.toolCalls, next(writtenCall(id, name))] };
+};
+
+const writtenCall = (id: string, name: string): ToolCallView => ({
+  id,
+  name,
+  argumentsText: "",
+  arguments: null,
+  status: "writing",
+  output: "",
+  result: null,
+  effectState: null,
+  durationMs: null,
+});
