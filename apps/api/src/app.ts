@@ -49,8 +49,9 @@ export const createApp = (services: ApiServices): Api => {
   app.use(traceRequests(services.log), secureHeaders, allowOrigins(services.webOrigins), knownRoutes(app));
 
   const api = createApi(services);
-  app.route("/api", api);
+  // In this order: the middleware of `/api` would also run for `/api/v1`, but only behind a handler that has answered already.
   app.route("/api/v1", api);
+  app.route("/api", api);
   // Probes and people look for these at the root.
   for (const route of api.routes) {
     if (/^\/(health|ready|docs)(\/|$)/.test(route.path)) app.on(route.method, route.path, route.handler);

@@ -11,7 +11,7 @@ runUntilSignal(lifetime, log);
 
 const closing = new AbortController();
 const services = await openServices(env, { log, lifetime, closing: closing.signal });
-const server = await listen({ app: createApp(services), host: env.API_HOST, port: env.API_PORT });
+const server = await listen({ app: createApp(services), host: env.API_HOST, port: env.API_PORT, log });
 lifetime.opened("server", () => {
   // Streams end only with their runs; their readers come back to another process.
   closing.abort();

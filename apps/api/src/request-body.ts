@@ -33,7 +33,8 @@ export const readBody: MiddlewareHandler<ApiContext> = async (c, next) => {
   if (body.length > 0 && type === undefined) {
     throw new AppError("unsupported_media_type", "The body needs a Content-Type.");
   }
-  if (isTooDeep(body)) throw new AppError("invalid_json", `The body may be nested ${maxDepth} levels deep at most.`);
+  if (type !== undefined && /json/i.test(type) && isTooDeep(body))
+    throw new AppError("invalid_json", `The body may be nested ${maxDepth} levels deep at most.`);
   incoming.rawBody = body;
   c.set("body", body);
   await next();

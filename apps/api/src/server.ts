@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
-import { getRequestListener, type HttpBindings } from "@hono/node-server";
+import { getRequestListener, type HttpBindings, RequestError } from "@hono/node-server";
+import type { Logger } from "@cortex/observability";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { AppError } from "@cortex/contracts";
 import { toProblem } from "./error-response.ts";
@@ -18,17 +19,21 @@ export interface RunningServer {
 }
 
 /** Serves the application. Rejects if the address cannot be had. */
-export const listen = async (input: { app: Api; host: string; port: number }): Promise<RunningServer> => {
-  const { app } = input;
+export const listen = async (input: { app: Api; host: string; port: number; log: Logger }): Promise<RunningServer> => {
+  const { app, log } = input;
   const fetchCallback = async (request: Request, env: HttpBindings): Promise<Response> => {
     const response = await app.fetch(request, env);
     // A stream writes its own head; whatever the framework made of its return value must not be written after it.
     return env.outgoing.headersSent ? RESPONSE_ALREADY_SENT : response;
   };
   const listener = getRequestListener((request, env) => fetchCallback(request, env as HttpBindings), {
-    // Only a request that is no request comes here: a malformed address or Host.
-    errorHandler: () => {
-      const problem = toProblem(new AppError("not_found", "There is nothing at this address."), crypto.randomUUID());
+    // Comes here: a request that is none (a malformed address or Host), and what the application could not even catch.
+    errorHandler: (error) => {
+      const malformed = error instanceof RequestError;
+      if (!malformed) log.error({ err: error }, "a request failed outside of the application");
+      const code = malformed ? "not_found" : "internal";
+      const detail = malformed ? "There is nothing at this address." : "Something went wrong on our side.";
+      const problem = toProblem(new AppError(code, detail), crypto.randomUUID());
       return new Response(JSON.stringify(problem), {
         status: problem.status,
         headers: { "content-type": "application/problem+json", "x-request-id": problem.request_id },

@@ -21,21 +21,32 @@ export const refuseInvalidInput: Hook<unknown, ApiContext, string, void> = (resu
   if (place !== null) throw invalid([{ pointer: place, detail: "must not contain the character NUL" }]);
 };
 
-const invalid = (errors: { pointer: string; detail: string }[]): AppError =>
-  new AppError("validation_failed", errors.map((each) => `${each.pointer || "body"}: ${each.detail}`).join("; "), {
-    errors,
-  });
+/** More would only be an answer as large as what was sent. */
+const mostFaults = 20;
+const longestPointer = 200;
+
+type Fault = { pointer: string; detail: string };
+
+const invalid = (faults: readonly Fault[]): AppError => {
+  const errors = faults
+    .slice(0, mostFaults)
+    .map(({ pointer, detail }) => ({ pointer: pointer.slice(0, longestPointer), detail }));
+  const sentences = errors.map(({ pointer, detail }) => `${pointer === "" ? "the body" : pointer}: ${detail}`);
+  return new AppError("validation_failed", sentences.join("; "), { errors });
+};
 
 /** A JSON pointer (RFC 6901) into the body, or `/query/…` and `/headers/…` for the other parts. */
 const pointer = (target: Target, path: readonly PropertyKey[]): string => {
-  const parts = path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+  const parts = path.map((part) => `/${escaped(String(part))}`).join("");
   if (target === "json" || target === "form") return parts;
   return `/${target === "header" ? "headers" : target}${parts}`;
 };
 
+const escaped = (part: string): string => part.replaceAll("~", "~0").replaceAll("/", "~1");
+
 type Issue = z.core.$ZodIssue;
 
-const faultsOf = (target: Target, issue: Issue): { pointer: string; detail: string }[] => {
+const faultsOf = (target: Target, issue: Issue): Fault[] => {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
       pointer: pointer(target, [...issue.path, key]),
@@ -49,7 +60,7 @@ const firstNul = (value: unknown, place: string): string | null => {
   if (typeof value === "string") return value.includes("\0") ? place : null;
   if (value === null || typeof value !== "object") return null;
   for (const [key, item] of Object.entries(value)) {
-    const found = key.includes("\0") ? place : firstNul(item, `${place}/${key}`);
+    const found = key.includes("\0") ? place : firstNul(item, `${place}/${escaped(key)}`);
     if (found !== null) return found;
   }
   return null;

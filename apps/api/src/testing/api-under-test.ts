@@ -77,7 +77,7 @@ export const startApiUnderTest = async (
   const timings = options.timings ? { timings: options.timings } : {};
   const services = await openServices(env, { log, lifetime, closing: closing.signal, ...timings });
   const app = createApp(services);
-  const server = await listen({ app, host: "127.0.0.1", port: 0 });
+  const server = await listen({ app, host: "127.0.0.1", port: 0, log });
   lifetime.opened("server", () => {
     closing.abort();
     return server.close();

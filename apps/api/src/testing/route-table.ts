@@ -1,0 +1,128 @@
+import { aMessage, aRun, aThread } from "@cortex/testing";
+import { aliases } from "../aliases.ts";
+import type { ApiUnderTest, Person } from "./api-under-test.ts";
+
+/** One method at one address below `/api`. */
+export interface TestedRoute {
+  method: string;
+  path: string;
+  /** The route whose alias this is, or itself. */
+  canonical: string;
+}
+
+/** A body that a route takes, or how it wants one. */
+type Taken = { json: Record<string, unknown> } | { form: Record<string, string> } | null;
+
+/** What each route that asks who you are takes. A route that is missing here fails the tests, so none is left untested. */
+export const taken: Readonly<Record<string, Taken>> = {
+  "GET /me": null,
+  "GET /projects": null,
+  "POST /projects": { json: { name: "Project", description: "Text" } },
+  "GET /projects/:project_id": null,
+  "PATCH /projects/:project_id": { json: { name: "Other" } },
+  "DELETE /projects/:project_id": null,
+  "GET /threads": null,
+  "POST /threads": { json: { title: "Thread", metadata: {} } },
+  "GET /threads/:thread_id": null,
+  "PATCH /threads/:thread_id": { json: { title: "Other" } },
+  "DELETE /threads/:thread_id": null,
+  "GET /threads/:thread_id/messages": null,
+  "POST /threads/:thread_id/messages": { json: { content: "Hello", metadata: {} } },
+  "GET /threads/:thread_id/messages/:message_id": null,
+  "POST /thread/:thread_id/agent/start": { json: { prompt: "Hello", metadata: {} } },
+  "GET /thread/:thread_id/agent-runs": null,
+  "POST /agent/initiate": { form: { prompt: "Hello" } },
+  "GET /agent-runs": null,
+  "GET /agent-run/:agent_run_id": null,
+  "GET /agent-run/:agent_run_id/steps": null,
+  "GET /agent-run/:agent_run_id/stream": null,
+  "POST /agent-run/:agent_run_id/stop": null,
+  "DELETE /agent-run/:agent_run_id": null,
+  "GET /tools": null,
+  "GET /tools/:name": null,
+  "GET /models": null,
+  "GET /billing/check-status": null,
+  "GET /billing/balance": null,
+  "GET /billing/ledger": null,
+};
+
+/** Open to everyone. */
+const open = /^\/($|health$|ready$|openapi\.json$|docs(\/|$))/;
+
+const routing = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ":$1");
+const canonicalOf = new Map(aliases.map(({ path, of }) => [routing(path), routing(of)]));
+
+/** Every route that asks who you are, aliases included, as the running application has them. */
+export const guardedRoutes = (api: ApiUnderTest): TestedRoute[] => {
+  const seen = new Map<string, TestedRoute>();
+  for (const { method, path: full } of api.app.routes) {
+    if (method === "ALL" || !full.startsWith("/api/") || full.startsWith("/api/v1/")) continue;
+    const path = full.slice("/api".length);
+    if (open.test(path)) continue;
+    const canonical = `${method} ${canonicalOf.get(path) ?? path}`;
+    if (!(canonical in taken)) throw new Error(`${canonical} is in no test: add it to the table`);
+    seen.set(`${method} ${path}`, { method, path, canonical });
+  }
+  return [...seen.values()];
+};
+
+export type Ids = Readonly<Record<string, string>>;
+
+/** New objects of a person, for every kind of id. The run has ended, so that its stream ends, too. */
+export const objectsOf = async (api: ApiUnderTest, person: Person, canary = "canary"): Promise<Ids> => {
+  const { owner } = api.database;
+  const thread = await aThread(owner, { accountId: person.accountId, title: canary });
+  const { messageId } = await aMessage(owner, { threadId: thread.threadId, text: canary });
+  const { runId } = await aRun(owner, { thread, status: "completed" });
+  return {
+    project_id: thread.projectId,
+    thread_id: thread.threadId,
+    message_id: messageId,
+    agent_run_id: runId,
+    name: "calculator",
+  };
+};
+
+export const fill = (path: string, ids: Ids): string =>
+  path.replaceAll(/:(\w+)/g, (_, name: string) => ids[name] ?? `no-such-${name}`);
+
+export const ask = (
+  api: ApiUnderTest,
+  route: TestedRoute,
+  input: { ids: Ids; headers?: Record<string, string>; body?: BodyInit | null; as?: Person },
+): Promise<Response> => {
+  const wanted = taken[route.canonical] ?? null;
+  const headers = new Headers({ ...(input.as ? { authorization: `Bearer ${input.as.token}` } : {}) });
+  let { body } = input;
+  if (body === undefined && wanted && "form" in wanted) {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(wanted.form)) form.set(name, value);
+    body = form;
+  } else if (wanted && "json" in wanted) {
+    body ??= JSON.stringify(wanted.json);
+    headers.set("content-type", "application/json");
+  }
+  for (const [name, value] of Object.entries(input.headers ?? {})) headers.set(name, value);
+  return fetch(`${api.url}/api${fill(route.path, input.ids)}`, {
+    method: route.method,
+    headers,
+    signal: AbortSignal.timeout(10_000),
+    ...(body == null ? {} : { body, duplex: "half" }),
+  } as RequestInit);
+};
+
+/** A hash over every row of the schema: the same before and after means that nothing was written. */
+export const fingerprint = async (api: ApiUnderTest): Promise<string> => {
+  const { owner } = api.database;
+  const tables = await owner.query<{ name: string }>(
+    "select tablename as name from pg_tables where schemaname = 'cortex' order by 1",
+  );
+  const hashes = await Promise.all(
+    tables.rows.map(async ({ name }) => {
+      const sql = `select count(*) || ' ' || coalesce(md5(string_agg(md5(each::text), '' order by md5(each::text))), '') as hash from cortex.${name} each`;
+      const { rows } = await owner.query<{ hash: string }>(sql);
+      return `${name} ${rows[0]?.hash}`;
+    }),
+  );
+  return hashes.join("\n");
+};
