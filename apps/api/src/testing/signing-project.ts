@@ -29,7 +29,7 @@ export interface SigningProject {
   /** Answers with this status from now on; 200 again gives the keys. */
   answerWith(status: number): void;
   /** An access token as the project issues it, with claims and header changed as told (undefined: left out). */
-  token(claims?: JWTPayload, header?: Record<string, unknown>, key?: SigningKey): Promise<string>;
+  token(claims?: Record<string, unknown>, header?: Record<string, unknown>, key?: SigningKey): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -61,7 +61,7 @@ export const startSigningProject = async (): Promise<SigningProject> => {
     token: (claims = {}, header = {}, signer = key) => {
       const now = Math.floor(Date.now() / 1_000);
       const usual = { aud: "authenticated", role: "authenticated", iss: issuer, iat: now, exp: now + 3_600 };
-      return new SignJWT({ ...usual, sub: crypto.randomUUID(), ...claims })
+      return new SignJWT({ ...usual, sub: crypto.randomUUID(), ...claims } as JWTPayload)
         .setProtectedHeader({ alg: signer.alg, kid: signer.kid, typ: "JWT", ...header })
         .sign(signer.privateKey);
     },

@@ -58,12 +58,14 @@ export const createProjectKeys = ({ url, log, now = () => performance.now() }: P
     return underWay;
   };
 
+  const ageOf = (held: typeof keys): number => (held === null ? Number.POSITIVE_INFINITY : now() - held.fetchedAt);
   const mayTry = (): boolean => underWay !== null || now() - triedAt >= cooldownMs;
 
   const current = async (): Promise<JWTVerifyGetKey> => {
-    const age = keys === null ? Number.POSITIVE_INFINITY : now() - keys.fetchedAt;
-    if (age >= freshMs && (keys === null || mayTry())) await refresh();
-    if (keys === null || now() - keys.fetchedAt >= staleMs) {
+    const age = ageOf(keys);
+    // Without usable keys nothing is lost by asking for every request; with old ones nobody waits for an endpoint that has just failed.
+    if (age >= freshMs && (age >= staleMs || mayTry())) await refresh();
+    if (keys === null || ageOf(keys) >= staleMs) {
       throw new AppError("unavailable", "The service that verifies tokens does not answer at the moment.");
     }
     return keys.find;
