@@ -4,7 +4,7 @@ import { createTestRedis, eventually } from "@cortex/testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createEventLog, type EventLog } from "./event-log.ts";
-import { type Following, openFollowing, type Received, seeded, turns } from "./follower-fixture.ts";
+import { elapsed, type Following, openFollowing, type Received, seeded, turns } from "./follower-fixture.ts";
 import { parseHint } from "./hint.ts";
 import { logKeys } from "./keys.ts";
 import { type LogFixture, openLogFixture } from "./log-fixture.ts";
@@ -167,7 +167,7 @@ test("with the subscriber's connection killed all the time every follower is sti
   const kill = async () => {
     while (playing) {
       kills += Number(await redis.client("KILL", "TYPE", "PUBSUB"));
-      await eventuallyElapsed(50);
+      await elapsed(50);
     }
   };
   const killing = kill();
@@ -175,7 +175,7 @@ test("with the subscriber's connection killed all the time every follower is sti
   await Promise.all(
     runs.map(async (runId) => {
       const all = Array.from({ length: 5 }, () => turns(random(200)).then(() => there.receive(runId)));
-      await play(log, { runId, events: 200, pause: () => eventuallyElapsed(random(15)) });
+      await play(log, { runId, events: 200, pause: () => elapsed(random(15)) });
       const list = await listOf(runId, redis);
       for (const { entries } of await Promise.all(all)) expect(entries).toEqual(list);
     }),
@@ -187,9 +187,3 @@ test("with the subscriber's connection killed all the time every follower is sti
   redis.disconnect();
   await service.drop();
 }, 60_000);
-
-/** Polls the clock: a pause of real time between two things that other processes do. */
-const eventuallyElapsed = async (ms: number): Promise<void> => {
-  const end = performance.now() + ms;
-  await eventually(() => performance.now() >= end, { intervalMs: 1 });
-};

@@ -185,7 +185,7 @@ test("hints are used as they are: a follower at the end of the log reads nothing
 test("a lost log that is rebuilt comes with one resync, and then everything", async () => {
   const run = await storedRun(fixture.log);
   const writer = fixture.writerOf(run);
-  const ensure: EnsureLog = ({ seen }) => run.recover(seen);
+  const ensure: EnsureLog = () => run.recover();
   const all = Array.from({ length: 20 }, () => following.receive(run.runId, undefined, { ensure }));
   for (let step = 0; step < 60; step++) {
     if (step === 30) await fixture.lose(run);

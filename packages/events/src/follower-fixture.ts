@@ -1,5 +1,6 @@
 import type { Cursor } from "@cortex/contracts";
 import { silentLogger } from "@cortex/observability";
+import { eventually } from "@cortex/testing";
 import type { Redis } from "ioredis";
 import type { Clock } from "./clock.ts";
 import { createEventLog, type EventLog } from "./event-log.ts";
@@ -87,4 +88,10 @@ export const seeded = (seed: number): ((below: number) => number) => {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
   };
+};
+
+/** Real time between two things that somebody else does: the rhythm of a fault, never the wait for an outcome. */
+export const elapsed = async (ms: number): Promise<void> => {
+  const end = performance.now() + ms;
+  await eventually(() => performance.now() >= end, { intervalMs: 1 });
 };

@@ -71,7 +71,7 @@ test("if Redis stays away the run goes on; the log is behind and is rebuilt late
   const { proxy, log: throughProxy } = await fixture.brokenLog({ maxRetriesPerRequest: 0, commandTimeout: 50 });
   const recovering = {
     ...run,
-    recover: async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 }), run.recover({ epoch: 1 })),
+    recover: async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 }), run.recover()),
   };
   const writer = fixture.writerOf(recovering, {
     log: throughProxy,
@@ -109,10 +109,7 @@ test("a log that is behind comes back by itself while previews are given", async
   const run = await storedRun(fixture.log);
   const { proxy, log: throughProxy } = await fixture.brokenLog({ maxRetriesPerRequest: 0 });
   const { clock, advance } = createHandClock();
-  const recover = async () => (
-    await throughProxy.read({ runId: run.runId, from: 0, limit: 0 }),
-    run.recover({ epoch: 1 })
-  );
+  const recover = async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 }), run.recover());
   const writer = fixture.writerOf({ ...run, recover }, { log: throughProxy, clock, settings: { durableRetryMs: 0 } });
   await eventually(async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 })) !== null);
   await proxy.set("refuse");

@@ -74,8 +74,7 @@ export interface StoredRun {
   stored: UnplacedEvent[];
   epoch: number;
   recoveries: number;
-  /** Of several who saw the same epoch lost one raises it. */
-  recover(seen: { epoch: number } | null): Promise<LogState>;
+  recover(): Promise<LogState>;
 }
 
 export const storedRun = async (
@@ -83,17 +82,24 @@ export const storedRun = async (
   events: (run: string) => UnplacedEvent[] = (run) => [queued(run)],
 ): Promise<StoredRun> => {
   const runId = testRun();
+  /** One recovery at a time; each loss raises the epoch, so that no epoch ever means two things. */
+  let last: Promise<unknown> = Promise.resolve();
+  const rebuild = async (): Promise<LogState> => {
+    run.recoveries += 1;
+    const present = await log.read({ runId, from: 0, limit: 0 });
+    if (present) return present;
+    run.epoch += 1;
+    return log.open({ runId, attempt: 1, epoch: run.epoch, events: [...run.stored] });
+  };
   const run: StoredRun = {
     runId,
     stored: events(runId),
     epoch: 1,
     recoveries: 0,
-    recover: async (seen) => {
-      run.recoveries += 1;
-      const present = await log.read({ runId, from: 0, limit: 0 });
-      if (present) return present;
-      run.epoch = Math.max(run.epoch, (seen?.epoch ?? run.epoch) + 1);
-      return log.open({ runId, attempt: 1, epoch: run.epoch, events: [...run.stored] });
+    recover: () => {
+      const mine = last.then(rebuild);
+      last = mine.catch(() => null);
+      return mine;
     },
   };
   await log.open({ runId, attempt: 1, epoch: 1, events: run.stored });

@@ -14,8 +14,11 @@ export interface TailDeps {
 }
 
 /**
- * Makes sure that a run has a log, from what Postgres holds: creates one that never was, rebuilds a lost one under the next epoch.
- * `seen`: as far as the caller knows the log; null if not at all. Null as the answer: whoever works on the run is about to create it.
+ * Makes sure that a run has a log, from what Postgres holds: creates one that never was, rebuilds a lost one under the next epoch (never the
+ * same one again: an epoch means one list). Null as the answer: whoever works on the run is about to create it.
+ *
+ * `seen` is the log as far as the caller knows it, null if not at all. A log of that epoch that is shorter now has lost its end (a Redis that
+ * was restored from an older state), so it counts as lost too.
  */
 export type EnsureLog = (input: {
   runId: string;
