@@ -31,8 +31,7 @@ export const sendOnce = async (
   request: HttpRequest,
   signal: AbortSignal,
 ): Promise<Response> => {
-  const token = await connection.token();
-  signal.throwIfAborted();
+  const token = await unlessAborted(connection.token(), signal);
   const { accountId } = connection;
   try {
     return await connection.fetch(urlOf(connection, request), {
@@ -48,6 +47,19 @@ export const sendOnce = async (
     });
   } catch (error) {
     throw brokenOff(error, signal, `${request.method} ${request.path}`);
+  }
+};
+
+/** The value, or the signal's reason if that comes first: a renewal that hangs must not hang the call. */
+const unlessAborted = async <Value>(value: Promise<Value> | Value, signal: AbortSignal): Promise<Value> => {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", abort);
+  try {
+    if (signal.aborted) abort();
+    return await Promise.race([aborted.promise, value]);
+  } finally {
+    signal.removeEventListener("abort", abort);
   }
 };
 

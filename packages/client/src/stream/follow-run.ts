@@ -2,7 +2,7 @@ import { type Cursor, formatCursor, parseCursor } from "@cortex/contracts";
 import { ApiError, ConnectionError, UnexpectedAnswerError } from "../failures.ts";
 import { type Connection, path } from "../http/connection.ts";
 import { pause } from "../http/pause.ts";
-import { backoff, type ClientTiming } from "../http/timing.ts";
+import type { ClientTiming } from "../http/timing.ts";
 import { cursorOf, eventOf, type FollowedEvent, placeOf } from "./log-place.ts";
 import { openStream } from "./open-stream.ts";
 
@@ -60,6 +60,7 @@ export async function* followRun(
   let last = startOf(options.after ?? null);
   let failures = 0;
   let unreadable = 0;
+  let retryMs: number | null = null;
   for (;;) {
     signal?.throwIfAborted();
     const stream = events(follower, runId, last, signal);
@@ -75,12 +76,13 @@ export async function* followRun(
       await stream.return("ended");
     }
     if (next.value === "ended") return;
-    const { failure, retryMs } = next.value;
+    const { failure } = next.value;
+    retryMs = next.value.retryMs ?? retryMs;
     failures += 1;
     if (failure instanceof UnexpectedAnswerError) unreadable += 1;
     if (failure !== null && (failures >= (options.maxFailures ?? Infinity) || unreadable >= MAX_UNREADABLE))
       throw failure;
-    const waitMs = reconnectWait({ timing, failure, retryMs, failures: failures - 1, random: follower.random() });
+    const waitMs = reconnectWait({ timing, failure, retryMs, failures, random: follower.random() });
     options.onBreak?.({ failure, failures, waitMs });
     await pause(waitMs, signal);
   }
@@ -150,13 +152,18 @@ const passing = (failure: unknown, signal: AbortSignal | null): NonNullable<Stre
 };
 
 /**
- * At least `reconnectMs`, doubling up to `longestReconnectMs`, with jitter: when an API process goes, all its followers come back at once. The
- * stream's own `retry:` widens the first waits; `Retry-After` is kept to the letter.
+ * Somewhere between `reconnectMs` and a ceiling that doubles up to `longestReconnectMs`: when an API process goes, all its followers come back at
+ * once. The stream's own `retry:` is the first ceiling, so the operator says how wide they spread; `Retry-After` is kept to the letter.
  */
-const reconnectWait = (input: Broken & { timing: ClientTiming; failures: number; random: number }): number => {
+export const reconnectWait = (
+  input: Broken & { timing: ClientTiming; /** 1 for the first */ failures: number; random: number },
+): number => {
   const { timing, failure, failures, random } = input;
-  const firstMs = Math.max(2 * timing.reconnectMs, Math.min(input.retryMs ?? 0, timing.longestReconnectMs));
-  const wait = backoff({ firstMs, longestMs: Math.max(firstMs, timing.longestReconnectMs), failures, random });
+  const ceiling = Math.min(
+    timing.longestReconnectMs,
+    Math.max(2 * timing.reconnectMs, input.retryMs ?? 0) * 2 ** Math.min(failures - 1, 30),
+  );
+  const shortest = Math.min(timing.reconnectMs, ceiling);
   const asked = failure instanceof ApiError ? (failure.retryAfterMs ?? 0) : 0;
-  return Math.max(wait, asked);
+  return Math.max(shortest + (ceiling - shortest) * random, asked);
 };
