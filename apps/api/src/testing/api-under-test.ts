@@ -33,6 +33,8 @@ export interface ApiUnderTest {
   database: TestDatabase;
   redis: TestRedis;
   project: SigningProject;
+  /** What the keys of its queue begin with. */
+  queuePrefix: string;
   /** A user with a token. */
   person(input?: { planId?: string }): Promise<Person>;
   /** One request below `/api`; the answer's JSON, or null if there is none. */
@@ -91,6 +93,7 @@ export const startApiUnderTest = async (
     database,
     redis,
     project,
+    queuePrefix: env.QUEUE_PREFIX,
     person: async (input) => {
       const user = await aUser(database.owner, input);
       return { ...user, token: await project.token({ sub: user.userId, email: user.email }) };
