@@ -47,7 +47,7 @@ create table cortex.agent_runs (
   completed_at timestamptz,
   -- Counted by the trigger below; anything but 1 on an ended run is a broken invariant.
   terminal_writes int not null default 0
-);
+) with (fillfactor = 80); -- room for the next version of a row in its own page
 create unique index agent_runs_one_active_per_thread on cortex.agent_runs (thread_id)
   where status in ('queued', 'running', 'waiting');
 create index agent_runs_by_account on cortex.agent_runs (account_id, created_at desc, id desc);
@@ -55,7 +55,7 @@ create index agent_runs_by_thread on cortex.agent_runs (thread_id, created_at de
 create index agent_runs_active on cortex.agent_runs (account_id) where status in ('queued', 'running', 'waiting');
 create index agent_runs_holding_a_slot on cortex.agent_runs (account_id)
   where status = 'running' or (status = 'queued' and admitted_at is not null);
-create index agent_runs_leased on cortex.agent_runs (lease_until) where status = 'running';
+-- No index on lease_until: running runs are as few as the fleet has slots, and a heartbeat must not touch an index.
 create index agent_runs_unclosed_log on cortex.agent_runs (completed_at)
   where log_cursor is null and status in ('completed', 'failed', 'stopped');
 

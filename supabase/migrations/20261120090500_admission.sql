@@ -86,44 +86,30 @@ create function cortex.admit_runs(batch int) returns table (run_id uuid, deliver
       returning id, agent_runs.delivery;
   end $$;
 
--- The happy path of a start: admit this one run in the transaction that creates it, if there is room for it after everybody who waits
--- already and within its plan. Returns the delivery number, or null if it has to wait for its turn. Starts that commit at the same
--- moment may overshoot by as many; the surplus waits in BullMQ instead of here, nothing else.
-create function cortex.admit_at_start(new_run_id uuid, new_account_id uuid) returns int
+-- The happy path of a start: may a new run of this account be admitted with the statement that creates it? Yes, if there is room for it
+-- after everybody who waits already, and within its plan. Starts that commit at the same moment may overshoot by as many; the surplus waits
+-- in BullMQ instead of here, nothing else.
+create function cortex.has_place_for(for_account_id uuid) returns boolean
   language plpgsql volatile security definer set search_path = ''
   as $$
   declare
     capacity int := cortex.fleet_capacity();
     parallel_limit int;
-    admitted_delivery int;
   begin
     if capacity = 0 then
-      return null;
+      return false;
     end if;
     if cortex.slots_taken() + (
-      select count(*) from (
-        select 1 from cortex.outbox where admitted_at is null and run_id <> new_run_id limit capacity
-      ) waiting
+      select count(*) from (select 1 from cortex.outbox where admitted_at is null limit capacity) waiting
     ) >= capacity then
-      return null;
+      return false;
     end if;
     select plans.max_parallel_runs into parallel_limit
-      from cortex.accounts join cortex.plans on plans.id = accounts.plan_id where accounts.id = new_account_id;
-    if parallel_limit <= (
+      from cortex.accounts join cortex.plans on plans.id = accounts.plan_id where accounts.id = for_account_id;
+    return parallel_limit is null or parallel_limit > (
       select count(*) from cortex.agent_runs
-      where account_id = new_account_id and (status = 'running' or (status = 'queued' and admitted_at is not null))
-    ) then
-      return null;
-    end if;
-    update cortex.outbox set admitted_at = clock_timestamp()
-      where run_id = new_run_id and account_id = new_account_id and admitted_at is null;
-    if not found then
-      return null;
-    end if;
-    update cortex.agent_runs set admitted_at = clock_timestamp(), delivery = agent_runs.delivery + 1
-      where id = new_run_id and status = 'queued'
-      returning agent_runs.delivery into admitted_delivery;
-    return admitted_delivery;
+      where account_id = for_account_id and (status = 'running' or (status = 'queued' and admitted_at is not null))
+    );
   end $$;
 
 -- Why a queued run is not running, and how many are ahead of it. No row for a run that waits for nothing. Says nothing about whose they are.
@@ -146,7 +132,7 @@ create function cortex.queue_state(waiting_run_id uuid) returns table ("position
   $$;
 
 revoke execute on function
-  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.admit_runs(int), cortex.admit_at_start(uuid, uuid), cortex.queue_state(uuid)
+  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.admit_runs(int), cortex.has_place_for(uuid), cortex.queue_state(uuid)
   from public;
-grant execute on function cortex.admit_at_start(uuid, uuid), cortex.queue_state(uuid) to cortex_api;
+grant execute on function cortex.has_place_for(uuid), cortex.queue_state(uuid) to cortex_api;
 grant execute on function cortex.admit_runs(int) to cortex_api, cortex_worker;

@@ -44,7 +44,13 @@ export const openServices = async (
   deps: { log: Logger; lifetime: Lifetime; closing: AbortSignal; timings?: StreamTimings },
 ): Promise<ApiServices> => {
   const { log, lifetime, closing } = deps;
-  const database = openDatabase({ url: env.DATABASE_URL, poolSize: env.DATABASE_POOL_SIZE, name: "cortex-api", log });
+  const database = openDatabase({
+    url: env.DATABASE_URL,
+    poolSize: env.DATABASE_POOL_SIZE,
+    prepare: env.DATABASE_PREPARE,
+    name: "cortex-api",
+    log,
+  });
   lifetime.opened("database", () => database.close());
   const { db } = database;
 

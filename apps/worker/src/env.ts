@@ -7,6 +7,10 @@ const milliseconds = z.coerce.number().int().positive();
 export const WorkerEnv = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).describe("Postgres, as cortex_worker"),
   DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(10).describe("connections to Postgres at most"),
+  DATABASE_PREPARE: z
+    .stringbool()
+    .default(true)
+    .describe("keep the plans of statements; false behind a transaction pooler without prepared statements"),
   REDIS_URL: z.url({ protocol: /^rediss?$/ }).describe("Redis with AOF and noeviction"),
   QUEUE_PREFIX: z.string().min(1).default("cortex").describe("what our queues' keys begin with"),
   WORKER_ID: z

@@ -57,6 +57,7 @@ export const openServices = async (
   const database = openDatabase({
     url: env.DATABASE_URL,
     poolSize: env.DATABASE_POOL_SIZE,
+    prepare: env.DATABASE_PREPARE,
     name: "cortex-worker",
     log,
   });

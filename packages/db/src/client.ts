@@ -1,18 +1,24 @@
 import type { Logger } from "@cortex/observability";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
+import { preparing } from "./prepared-statements.ts";
 import type { DB } from "./types.gen.ts";
 
 /** The query builder over the pool; every table is in the schema `cortex`. */
 export type Db = Kysely<DB>;
 
 export interface DatabaseOptions {
-  /** Direct or pooled connection; safe behind a transaction pooler (no session state, no named statements). */
+  /** Direct or pooled connection; safe behind a transaction pooler: no session state (and see `prepare`). */
   url: string;
   /** Connections at most. Budget them: Postgres' maximum divided by the processes. */
   poolSize: number;
   /** Shows up in pg_stat_activity. */
   name: string;
+  /**
+   * Keep each statement's plan on its connection. Planning is a good part of what a statement of ours costs. Off behind a transaction
+   * pooler that does not know prepared statements. Default: on.
+   */
+  prepare?: boolean;
   log: Logger;
 }
 
@@ -40,6 +46,7 @@ export const openDatabase = (options: DatabaseOptions): Database => {
   const lost = (error: Error) => options.log.warn({ err: error }, "lost a database connection");
   pool.on("error", lost);
   pool.on("connect", (client) => void client.on("error", lost));
-  const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) }).withSchema("cortex");
+  const dialect = new PostgresDialect({ pool: options.prepare === false ? pool : preparing(pool) });
+  const db = new Kysely<DB>({ dialect }).withSchema("cortex");
   return { db, pool, close: () => db.destroy() };
 };

@@ -23,8 +23,11 @@ const literal = (id: string | null): string => {
   return `'${id}'`;
 };
 
-/** Serialization failure and deadlock: Postgres rolled back, the whole transaction may simply run again. */
-const retryable = new Set(["40001", "40P01"]);
+/**
+ * Serialization failure, deadlock, and a kept plan that a migration has made stale: Postgres rolled back, the whole transaction may simply run
+ * again.
+ */
+const retryable = new Set(["40001", "40P01", "0A000"]);
 const maxTries = 4;
 
 const codeOf = (error: unknown): string | null =>

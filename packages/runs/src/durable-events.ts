@@ -81,17 +81,17 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
   const callsByStep = Map.groupBy(facts.toolCalls, (call) => call.step);
   for (const step of facts.steps) {
     takenOver(step.attempt, step.started_at);
-    const base = { run_id: runId, attempt };
+    const base = () => ({ run_id: runId, attempt });
     const messages = byStep.get(step.step) ?? [];
     const calls = callsByStep.get(step.step) ?? [];
-    events.push({ ...base, type: "step.started", at: at(step.started_at), step: step.step, model: step.model });
+    events.push({ ...base(), type: "step.started", at: at(step.started_at), step: step.step, model: step.model });
     for (const { message } of messages) {
       if (message.role === "assistant")
-        events.push({ ...base, type: "message.completed", at: message.created_at, message });
+        events.push({ ...base(), type: "message.completed", at: message.created_at, message });
     }
     for (const call of calls) {
       events.push({
-        ...base,
+        ...base(),
         type: "tool_call.started",
         at: at(call.started_at),
         tool_call_id: call.call_id,
@@ -101,8 +101,10 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
     }
     const ended = calls.flatMap((call) => (call.ended_at ? [{ ...call, ended_at: call.ended_at }] : []));
     for (const call of ended.toSorted((left, right) => left.ended_at.getTime() - right.ended_at.getTime())) {
+      // A step that one attempt began may have been finished by another.
+      takenOver(call.attempt, call.ended_at);
       events.push({
-        ...base,
+        ...base(),
         type: "tool_call.completed",
         at: at(call.ended_at),
         tool_call_id: call.call_id,
@@ -114,11 +116,11 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
       });
     }
     for (const { message } of messages) {
-      if (message.role === "tool") events.push({ ...base, type: "message.completed", at: message.created_at, message });
+      if (message.role === "tool") events.push({ ...base(), type: "message.completed", at: message.created_at, message });
     }
     if (step.ended_at) {
       events.push({
-        ...base,
+        ...base(),
         type: "step.completed",
         at: at(step.ended_at),
         step: step.step,

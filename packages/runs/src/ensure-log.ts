@@ -1,7 +1,7 @@
 import type { UnplacedEvent } from "@cortex/contracts";
 import { type Db, inScope, type Scope, type Tx } from "@cortex/db";
 import { sql } from "kysely";
-import { durableEvents, eventIdentity, type RunFacts, workedAttempts } from "./durable-events.ts";
+import { durableEvents, eventIdentity, workedAttempts } from "./durable-events.ts";
 import { FencedError, type RunRow } from "./run.ts";
 import { runFacts } from "./run-facts.ts";
 
@@ -54,7 +54,7 @@ interface Deps {
   log: LogPort;
 }
 
-/** A claimed run's worker creates its log within this time; until then a follower waits instead of declaring the log lost. */
+/** A run's worker creates its log within this time; until then a follower waits instead of creating it, or declaring it lost. */
 const justClaimedMs = 3_000;
 
 /** A whole log, however long: only a writer that lost its place reads it. */
@@ -97,12 +97,12 @@ const lockRebuild = async (tx: Tx, runId: string): Promise<void> => {
 /** `present`: somebody else was quicker. */
 const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "present" | null> =>
   inScope(deps.db, input.scope, async (tx) => {
+    if (input.as === "reader" && (await isAboutToBeCreated(tx, input.runId))) return null;
     await lockRebuild(tx, input.runId);
     const facts = await runFacts(tx, input);
     if (!facts) return null;
     // Looked at again under the lock; a Redis call inside a transaction, in a path that is taken when a log is lost.
     if (await deps.log.read({ runId: input.runId, from: 0, limit: 0 })) return "present";
-    if (input.as === "reader" && aboutToCreate(facts)) return null;
     const { run } = facts;
     // Before the first claim nothing but `run.queued` can have been there: creating it again is no loss.
     const never = workedAttempts(run) === 0;
@@ -116,8 +116,14 @@ const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "prese
     });
   });
 
-const aboutToCreate = ({ run }: RunFacts): boolean =>
-  run.status === "running" && run.attempt === 1 && Date.now() - (run.claimed_at?.getTime() ?? 0) < justClaimedMs;
+/** Admitted or claimed just now: whoever executes the run creates its log at once, and a follower hears of that. */
+const isAboutToBeCreated = async (tx: Tx, runId: string): Promise<boolean> => {
+  const found = await sql<{ soon: boolean }>`
+    select (status = 'queued' and admitted_at > clock_timestamp() - ${justClaimedMs} * interval '1 millisecond')
+      or (status = 'running' and attempt = 1 and claimed_at > clock_timestamp() - ${justClaimedMs} * interval '1 millisecond') as soon
+    from cortex.agent_runs where id = ${runId}`.execute(tx);
+  return found.rows[0]?.soon === true;
+};
 
 const resync = (epoch: number, run: RunRow): UnplacedEvent[] =>
   epoch === 1

@@ -1,4 +1,4 @@
-import type { ToolCallRequest, ToolEffect } from "@cortex/contracts";
+import type { ToolCallRequest, ToolEffect, Usage, Usd } from "@cortex/contracts";
 import type { ToolCallCompleted, UnfinishedCall } from "./engine-events.ts";
 import type { NewMessage, SettleWrite } from "./progress.ts";
 
@@ -8,9 +8,16 @@ export interface StepCall {
   effect: ToolEffect;
 }
 
+/** What the answer of a step has cost; charged when it was stored. */
+export interface Spent {
+  usage: Usage;
+  costUsd: Usd;
+}
+
 /** A step whose answer is stored and whose tool calls are under way. */
 export interface OpenStep {
   step: number;
+  spent: Spent;
   calls: readonly StepCall[];
   /** Results by call id, as far as there are any. */
   results: Map<string, { result: string }>;
@@ -18,8 +25,9 @@ export interface OpenStep {
   unsettled: ToolCallCompleted[];
 }
 
-export const openStep = (step: number, calls: readonly StepCall[]): OpenStep => ({
+export const openStep = (step: number, spent: Spent, calls: readonly StepCall[]): OpenStep => ({
   step,
+  spent,
   calls,
   results: new Map(),
   unsettled: [],

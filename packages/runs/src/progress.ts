@@ -35,6 +35,8 @@ export interface StepWrite {
   usage: Usage;
   costUsd: string;
   durationMs: number;
+  /** The model was asked with the thread's messages below this seq; what people posted from there on it has not seen. */
+  seenSeq: number;
   ended: boolean;
 }
 
@@ -137,11 +139,12 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
       from fenced, thread, jsonb_to_recordset(${jsonText(messages)}::jsonb) as m(
         id uuid, ordinal int, step int, role text, status text, content jsonb, tool_calls jsonb, tool_call_id text)
     ), written_step as (
-      insert into cortex.run_steps (run_id, step, account_id, attempt, model, finish_reason, usage, cost_usd, duration_ms, started_at, ended_at)
-      select fenced.id, s.step, ${fence.accountId}, ${fence.attempt}, s.model, s."finishReason", s.usage, s."costUsd", s."durationMs",
+      insert into cortex.run_steps (run_id, step, account_id, attempt, model, finish_reason, usage, cost_usd, duration_ms, seen_seq,
+        started_at, ended_at)
+      select fenced.id, s.step, ${fence.accountId}, ${fence.attempt}, s.model, s."finishReason", s.usage, s."costUsd", s."durationMs", s."seenSeq",
         clock_timestamp() - s."durationMs" * interval '1 millisecond', case when s.ended then clock_timestamp() end
       from fenced, jsonb_to_recordset(${jsonText(step ? [step] : [])}::jsonb) as s(
-        step int, model text, "finishReason" text, usage jsonb, "costUsd" numeric, "durationMs" int, ended boolean)
+        step int, model text, "finishReason" text, usage jsonb, "costUsd" numeric, "durationMs" int, "seenSeq" int, ended boolean)
       on conflict (run_id, step) do update set ended_at = excluded.ended_at, duration_ms = excluded.duration_ms
     ), claimed_calls as (
       insert into cortex.tool_calls (run_id, call_id, account_id, step, position, name, arguments, effect, state, attempt)

@@ -1,5 +1,6 @@
 import type { RunError, StopReceipt, TerminalRunStatus, UnplacedEvent } from "@cortex/contracts";
 import type { Db } from "@cortex/db";
+import { sql } from "kysely";
 import { terminalEvent } from "./durable-events.ts";
 import type {
   EngineAnswer,
@@ -41,7 +42,7 @@ export interface Recorder {
    */
   finish(
     outcome: EngineOutcome,
-    stop: { requestedAt: Date; killed: readonly string[] } | null,
+    stop: { killed: readonly string[] } | null,
   ): Promise<{ kind: "ended"; status: TerminalRunStatus; cursor: string | null } | { kind: "posted" }>;
 }
 
@@ -67,6 +68,8 @@ export const createRecorder = (
   const { sink } = deps;
   const writer = createRunWriter(deps.db, run, { nextSeq: input.nextSeq });
   let step = input.firstStep;
+  /** What the model was asked with; see StepWrite. */
+  let seenSeq = input.nextSeq;
   let open: OpenStep | null = input.resumed;
   /** An answer without tool calls, not yet stored. */
   let last: ModelCompleted | null = null;
@@ -80,6 +83,7 @@ export const createRecorder = (
     usage: event.usage,
     costUsd: event.cost_usd,
     durationMs: Math.round(event.duration_ms),
+    seenSeq,
     ended,
   });
 
@@ -113,7 +117,7 @@ export const createRecorder = (
       { ...noProgress, messages, step: stepWrite(event, false), claims },
       charge(event),
     );
-    open = openStep(event.step, calls);
+    open = openStep(event.step, { usage: event.usage, costUsd: event.cost_usd }, calls);
     const started = event.message.tool_calls.map(({ id, name, arguments: args }) =>
       place({ type: "tool_call.started", tool_call_id: id, name, arguments: args }),
     );
@@ -147,23 +151,25 @@ export const createRecorder = (
 
   const endStep = async (event: StepCompleted): Promise<void> => {
     if (!open) throw new Error(`step ${event.step} ended without having begun`);
-    const { unsettled } = open;
+    const { unsettled, spent } = open;
     const messages = resultMessages(open);
     open = null;
     const ended: StepWrite = {
       step: event.step,
       model: run.model,
       finishReason: "tool_calls",
-      usage: event.usage,
-      costUsd: event.cost_usd,
+      ...spent,
       durationMs: Math.round(event.duration_ms),
+      seenSeq,
       ended: true,
     };
     const written = await writer.write(
       { ...noProgress, messages, step: ended, settles: unsettled.map(settlement) },
       null,
     );
-    await sink.durable([...unsettled.map(place), ...writer.completed(messages, written), place(event)]);
+    // A successor that only closes the step has spent nothing itself; the step has.
+    const completed = place({ ...event, usage: spent.usage, cost_usd: spent.costUsd });
+    await sink.durable([...unsettled.map(place), ...writer.completed(messages, written), completed]);
   };
 
   /** The end of the run, with whatever is not stored yet, in one transaction; then the events that close the log. */
@@ -176,9 +182,12 @@ export const createRecorder = (
     },
   ): Promise<string | null> => {
     writer.spend(rest.unreported);
-    const settled = [...(open?.unsettled ?? []), ...rest.unfinished.map(unfinishedCall)];
+    const unfinished = rest.unfinished.map(unfinishedCall);
+    const settled = [...(open?.unsettled ?? []), ...unfinished];
+    for (const call of unfinished) open?.results.set(call.tool_call_id, call);
     const cut = rest.interrupted && rest.interrupted.text !== "" ? [answerMessage(step, rest.interrupted)] : [];
-    const messages = last ? [answerMessage(last.step, last.message)] : cut;
+    // The results of an open step are part of the conversation: the thread's next run must know what its tools have done.
+    const messages = last ? [answerMessage(last.step, last.message)] : [...(open ? resultMessages(open) : []), ...cut];
     const written = await writer.write(
       {
         ...noProgress,
@@ -219,8 +228,9 @@ export const createRecorder = (
           return sink.preview(place(event));
         case "step.started": {
           step = event.step;
-          // The first step of an attempt stands in the log since it was opened.
-          if (event.step === input.firstStep) return;
+          seenSeq = writer.nextSeq();
+          // The first step of an attempt stands in the log since it was opened, unless a step before it was still open then.
+          if (event.step === input.firstStep && !input.resumed) return;
           return beginStep(event);
         }
         case "message.discarded":
@@ -267,10 +277,8 @@ export const createRecorder = (
           return { kind: "ended", status: "failed", cursor: await end(ending, { ...none, interrupted }) };
         }
         case "aborted": {
-          const stoppedAt = new Date();
           const receipt: StopReceipt = {
-            requested_at: (stop?.requestedAt ?? stoppedAt).toISOString(),
-            stopped_at: stoppedAt.toISOString(),
+            ...(await readStopTimes(deps.db, { runId: run.id })),
             aborted: [...outcome.aborted],
             killed: [...(stop?.killed ?? [])],
             charged_usd: writer.totals().costUsd,
@@ -281,6 +289,18 @@ export const createRecorder = (
       }
     },
   };
+};
+
+/** By the clock of the database, like everything else that people compare with it. */
+const readStopTimes = async (
+  db: Db,
+  input: { runId: string },
+): Promise<Pick<StopReceipt, "requested_at" | "stopped_at">> => {
+  const found = await sql<{ requested_at: Date | null; now: Date }>`
+    select stop_requested_at as requested_at, clock_timestamp() as now from cortex.agent_runs
+    where id = ${input.runId}`.execute(db);
+  const now = found.rows[0]?.now ?? new Date();
+  return { requested_at: (found.rows[0]?.requested_at ?? now).toISOString(), stopped_at: now.toISOString() };
 };
 
 const answerMessage = (step: number, answer: EngineAnswer): NewMessage => ({

@@ -1,7 +1,8 @@
-import type { Message, ToolCallRequest } from "@cortex/contracts";
+import { canonicalUsd, type Message, type ToolCallRequest, Usage, type Usd } from "@cortex/contracts";
 import { asAccount, type Db, type Tx } from "@cortex/db";
+import { sql } from "kysely";
 import { type OpenStep, openStep } from "./open-step.ts";
-import type { RunRow } from "./run.ts";
+import { FencedError, type RunRow } from "./run.ts";
 import { toMessage } from "./run-facts.ts";
 
 /** A call that an earlier attempt left, and what may be done about it. */
@@ -12,7 +13,7 @@ export type LeftCall =
 
 /** Everything that an attempt needs to know before it calls the model; nothing of it was trusted from the time of the start request. */
 export interface RunInput {
-  /** The conversation of the thread, by seq. */
+  /** The conversation of the thread, by seq; but what the model has not seen of it when it gave its last answer stands behind that answer. */
   messages: readonly Message[];
   nextSeq: number;
   instructions: string;
@@ -22,18 +23,25 @@ export interface RunInput {
   maxSteps: number;
   /** The plan does not ask for credit. */
   unlimited: boolean;
+  /** By all attempts together, as of now. */
+  spent: { usage: Usage; costUsd: Usd };
   /** The number of the next model call. */
   firstStep: number;
   /** The step that an earlier attempt left open, with its calls. */
   left: { open: OpenStep; calls: readonly LeftCall[] } | null;
 }
 
-/** Reads the input of an attempt in one transaction. The thread's messages are one indexed read per attempt, not one per step. */
+/**
+ * Reads the input of an attempt, or of its continuation, in one transaction, and claims anew the calls that an earlier attempt has released.
+ * The thread's messages are one indexed read per attempt, not one per step.
+ * @throws FencedError
+ */
 export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
   asAccount(db, { accountId: run.account_id, snapshot: true }, async (tx) => {
     const messages = await readMessages(tx, { threadId: run.thread_id, fromSeq: 0 });
     const setting = await tx
-      .selectFrom("agent_versions")
+      .selectFrom("agent_runs")
+      .innerJoin("agent_versions", "agent_versions.id", "agent_runs.agent_version_id")
       .innerJoin("accounts", "accounts.id", "agent_versions.account_id")
       .innerJoin("plans", "plans.id", "accounts.plan_id")
       .select([
@@ -42,30 +50,44 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
         "agent_versions.tools",
         "agent_versions.max_steps",
         "plans.unlimited",
+        "agent_runs.usage",
+        "agent_runs.cost_usd",
       ])
-      .where("agent_versions.id", "=", run.agent_version_id)
+      .where("agent_runs.id", "=", run.id)
       .executeTakeFirstOrThrow();
-    const progress = run.attempt > 1 ? await readProgress(tx, run) : { firstStep: 0, left: null };
+    // Without a message of its own a run has stored no step.
+    const begun = messages.some((message) => message.run_id === run.id);
+    const { seenSeq, ...progress } = begun ? await readProgress(tx, run) : notBegun;
     return {
-      messages,
+      messages: unseenLast(messages, { runId: run.id, seenSeq }),
       nextSeq: messages.length === 0 ? 0 : (messages.at(-1)?.seq ?? -1) + 1,
       instructions: setting.instructions,
       modelParameters: setting.model_parameters,
       agentTools: setting.tools,
       maxSteps: setting.max_steps,
       unlimited: setting.unlimited,
+      spent: { usage: Usage.parse(setting.usage), costUsd: canonicalUsd(setting.cost_usd) },
       ...progress,
     };
   });
 
-/** Messages that were posted since, for a run that goes on. */
+/**
+ * A message that was posted while the model wrote its last answer got the lower seq. Behind that answer it is what the model is asked next;
+ * before it, it would look as if it had been answered.
+ */
+const unseenLast = (messages: readonly Message[], input: { runId: string; seenSeq: number }): Message[] => {
+  const unseen = (message: Message) => message.seq >= input.seenSeq && message.run_id !== input.runId;
+  return [...messages.filter((message) => !unseen(message)), ...messages.filter(unseen)];
+};
+
+/** Messages that were posted in `[fromSeq, toSeq)`, for a run that goes on. */
 export const readPostedMessages = (
   db: Db,
-  input: { accountId: string; threadId: string; fromSeq: number; runId: string },
+  input: { accountId: string; threadId: string; fromSeq: number; toSeq: number; runId: string },
 ): Promise<Message[]> =>
   asAccount(db, input, async (tx) => {
     const messages = await readMessages(tx, input);
-    return messages.filter((message) => message.run_id !== input.runId);
+    return messages.filter((message) => message.run_id !== input.runId && message.seq < input.toSeq);
   });
 
 const readMessages = async (tx: Tx, input: { threadId: string; fromSeq: number }): Promise<Message[]> => {
@@ -79,18 +101,25 @@ const readMessages = async (tx: Tx, input: { threadId: string; fromSeq: number }
   return rows.map(toMessage);
 };
 
-/** Where the attempts before this one have got to. */
-const readProgress = async (tx: Tx, run: RunRow): Promise<Pick<RunInput, "firstStep" | "left">> => {
+interface RunProgress extends Pick<RunInput, "firstStep" | "left"> {
+  /** What the last answer was given to: the thread's messages below this seq. */
+  seenSeq: number;
+}
+
+const notBegun: RunProgress = { firstStep: 0, left: null, seenSeq: Infinity };
+
+/** Where the run has got to. */
+const readProgress = async (tx: Tx, run: RunRow): Promise<RunProgress> => {
   const last = await tx
     .selectFrom("run_steps")
-    .select(["step", "ended_at"])
+    .select(["step", "ended_at", "usage", "cost_usd", "seen_seq"])
     .where("run_id", "=", run.id)
     .orderBy("step", "desc")
     .limit(1)
     .executeTakeFirst();
-  if (!last) return { firstStep: 0, left: null };
+  if (!last) return notBegun;
   const firstStep = last.step + 1;
-  if (last.ended_at) return { firstStep, left: null };
+  if (last.ended_at) return { firstStep, left: null, seenSeq: last.seen_seq };
 
   const rows = await tx
     .selectFrom("tool_calls")
@@ -99,14 +128,31 @@ const readProgress = async (tx: Tx, run: RunRow): Promise<Pick<RunInput, "firstS
     .where("step", "=", last.step)
     .orderBy("position")
     .execute();
+  if (rows.some((row) => row.state === "released")) await claimReleased(tx, run);
   const open = openStep(
     last.step,
+    { usage: Usage.parse(last.usage), costUsd: canonicalUsd(last.cost_usd) },
     rows.map((row) => ({ request: requestOf(row), effect: row.effect })),
   );
   for (const row of rows) {
     if (row.ended_at) open.results.set(row.call_id, { result: row.result ?? "" });
   }
-  return { firstStep, left: { open, calls: rows.map(leftCall) } };
+  return { firstStep, left: { open, calls: rows.map(leftCall) }, seenSeq: last.seen_seq };
+};
+
+/**
+ * A released call is about to act: without a claim in its name a second crash would have it repeated, whatever its effect. Of two attempts
+ * that read the same release one gets it, the other meets a changed row in its snapshot and reads again.
+ */
+const claimReleased = async (tx: Tx, run: RunRow): Promise<void> => {
+  const claimed = await sql`
+    update cortex.tool_calls set state = 'started', attempt = ${run.attempt}
+    from cortex.agent_runs
+    where tool_calls.run_id = ${run.id} and tool_calls.state = 'released'
+      and agent_runs.id = tool_calls.run_id and agent_runs.attempt = ${run.attempt} and agent_runs.status = 'running'`.execute(
+    tx,
+  );
+  if (!claimed.numAffectedRows) throw new FencedError(run.id, run.attempt);
 };
 
 interface CallRow {

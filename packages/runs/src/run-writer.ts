@@ -10,7 +10,7 @@ import {
   Usage,
   type Usd,
 } from "@cortex/contracts";
-import { asAccount, type Db } from "@cortex/db";
+import { asAccount, type Db, type Tx } from "@cortex/db";
 
 import { type Fence, type NewMessage, type Progress, writeProgress, type Written } from "./progress.ts";
 import { FencedError, type RunRow } from "./run.ts";
@@ -46,6 +46,17 @@ export interface RunWriter {
   completed(messages: readonly NewMessage[], written: Written): UnplacedEvent[];
 }
 
+const isOurs = async (tx: Tx, fence: Fence): Promise<boolean> => {
+  const row = await tx
+    .selectFrom("agent_runs")
+    .select("id")
+    .where("id", "=", fence.runId)
+    .where("attempt", "=", fence.attempt)
+    .where("status", "=", "running")
+    .executeTakeFirst();
+  return row !== undefined;
+};
+
 /** Writes what an attempt achieves, and keeps the sums and the place in the thread that go with it. */
 export const createRunWriter = (db: Db, run: RunRow, input: { nextSeq: number }): RunWriter => {
   const fence: Fence = { runId: run.id, attempt: run.attempt, accountId: run.account_id, threadId: run.thread_id };
@@ -61,8 +72,9 @@ export const createRunWriter = (db: Db, run: RunRow, input: { nextSeq: number })
       const written = await asAccount(db, { accountId: fence.accountId }, async (tx) => {
         const result = await writeProgress(tx, fence, { ...progress, totals: { usage, costUsd } });
         if (!result.fence) {
-          const expected = progress.end?.ifNextSeq ?? null;
-          if (expected !== null && result.nextSeq !== expected + progress.messages.length) throw new PostedMeanwhile();
+          // Of a conditional end, both may be the reason; a superseded attempt must never take it for a message and go on.
+          const conditional = progress.end !== null && progress.end.ifNextSeq !== null;
+          if (conditional && (await isOurs(tx, fence))) throw new PostedMeanwhile();
           throw new FencedError(fence.runId, fence.attempt);
         }
         if (charge) balanceUsd = await settleUsage(tx, { accountId: fence.accountId, runId: fence.runId, ...charge });

@@ -89,14 +89,10 @@ export const startInTransaction = async (
   const gate = await openGate(tx, { accountId, model });
 
   const runId = crypto.randomUUID();
-  await insertRun(tx, { ...input, runId, accountId, projectId, threadId, agent, model, reservedUsd: gate.reserveUsd });
-  await reserveForRun(tx, { accountId, runId, reserveUsd: gate.reserveUsd });
-  const admitted = await sql<{ delivery: number | null }>`
-    select cortex.admit_at_start(${runId}, ${accountId}) as delivery`.execute(tx);
-  return {
-    run: { agent_run_id: runId, thread_id: threadId, status: "queued" } as StartedRun,
-    delivery: admitted.rows[0]?.delivery ?? null,
-  };
+  const reservedUsd = gate.reserveUsd;
+  const delivery = await insertRun(tx, { ...input, runId, accountId, projectId, threadId, agent, model, reservedUsd });
+  await reserveForRun(tx, { accountId, runId, reserveUsd: reservedUsd });
+  return { run: { agent_run_id: runId, thread_id: threadId, status: "queued" } as StartedRun, delivery };
 };
 
 interface LockedThread {
@@ -132,7 +128,10 @@ const lockThread = async (tx: Tx, input: Pick<StartRunInput, "threadId">): Promi
 const busy = (runId: string): AppError =>
   new AppError("thread_busy", "the thread has an active run; wait for its end or stop it", { agent_run_id: runId });
 
-/** Prompt, run and outbox row in one statement. */
+/**
+ * Prompt, run and outbox row in one statement; where the fleet has room the run is admitted with it, so that the happy path needs no second
+ * write. Returns the number of its first delivery, or null if it has to wait for its turn.
+ */
 const insertRun = async (
   tx: Tx,
   run: StartRunInput & {
@@ -142,11 +141,13 @@ const insertRun = async (
     model: string;
     reservedUsd: string;
   },
-): Promise<void> => {
+): Promise<number | null> => {
   const prompt = run.prompt === null ? null : jsonText(textParts(run.prompt));
   try {
-    await sql`
-      with numbered as (
+    const inserted = await sql<{ delivery: number }>`
+      with place as materialized (
+        select case when cortex.has_place_for(${run.accountId}) then clock_timestamp() end as admitted_at
+      ), numbered as (
         update cortex.threads set next_seq = next_seq + 1, updated_at = now()
         where id = ${run.threadId} and ${prompt}::jsonb is not null
         returning next_seq - 1 as seq
@@ -155,13 +156,18 @@ const insertRun = async (
         select ${run.accountId}, ${run.threadId}, seq, 'user', ${prompt}::jsonb from numbered
       ), run as (
         insert into cortex.agent_runs (id, account_id, project_id, thread_id, agent_id, agent_version_id, created_by, request_id, model,
-          tools, max_cost_usd, metadata, reserved_usd)
-        values (${run.runId}, ${run.accountId}, ${run.projectId}, ${run.threadId}, ${run.agent.agentId}, ${run.agent.versionId},
+          tools, max_cost_usd, metadata, reserved_usd, admitted_at, delivery)
+        select ${run.runId}, ${run.accountId}, ${run.projectId}, ${run.threadId}, ${run.agent.agentId}, ${run.agent.versionId},
           ${run.userId}, ${run.requestId}, ${run.model}, ${run.tools}::text[], ${run.maxCostUsd}::numeric,
-          ${jsonText(run.metadata)}::jsonb, ${run.reservedUsd}::numeric)
-        returning id, account_id
+          ${jsonText(run.metadata)}::jsonb, ${run.reservedUsd}::numeric, place.admitted_at,
+          case when place.admitted_at is null then 0 else 1 end
+        from place
+        returning id, account_id, admitted_at, delivery
+      ), waiting as (
+        insert into cortex.outbox (run_id, account_id, admitted_at) select id, account_id, admitted_at from run
       )
-      insert into cortex.outbox (run_id, account_id) select id, account_id from run`.execute(tx);
+      select delivery from run`.execute(tx);
+    return inserted.rows[0]?.delivery || null;
   } catch (error) {
     // The thread's lock makes this impossible for us; the index is the last word for whoever else writes runs.
     if (isUniqueViolation(error, "agent_runs_one_active_per_thread")) {
