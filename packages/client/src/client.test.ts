@@ -192,6 +192,15 @@ test("an aborted call throws its signal's reason and leaves nothing open", async
     eventually(() => server.arrived.length === 1).then(() => leave.abort(new Error("late"))),
   ]);
   await eventually(() => closed.length === 1);
+
+  await using refusing = await serve((_, response) => {
+    response.writeHead(400, { "content-type": "application/problem+json" }).write("{");
+  });
+  const giveUp = new AbortController();
+  const half = (...arguments_: Parameters<typeof fetch>) =>
+    fetch(...arguments_).finally(() => giveUp.abort(new Error("half way")));
+  const refused = clientOf(refusing.url, { fetch: half }).me({ signal: giveUp.signal });
+  await expect(refused).rejects.toThrow("half way");
 });
 
 test("a token that never comes does not hang the call", async () => {

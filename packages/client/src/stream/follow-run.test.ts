@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { eventually } from "@cortex/testing";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ClientOptions, createClient } from "../client.ts";
 import { ApiError, ConnectionError, UnexpectedAnswerError } from "../failures.ts";
@@ -82,7 +83,34 @@ test.each(["closed", "broken"] as const)(
     // All were cut, but for those that had `done` already and nothing more to ask.
     expect(server.arrived.length).toBeGreaterThan(1.9 * whole.length);
   },
+  // Three thousand connections: 2 s alone, 8 s on a busy machine.
+  60_000,
 );
+
+/** A fetch whose answer arrives in pieces that end at these bytes: what TCP does, without its moods. */
+const inPieces = (bytes: Uint8Array<ArrayBuffer>, ends: readonly number[]): typeof fetch => {
+  const places = [0, ...ends, bytes.length].toSorted((left, right) => left - right);
+  return async () => {
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+      start: (stream) => {
+        for (const [index, place] of places.slice(1).entries()) stream.enqueue(bytes.slice(places[index], place));
+        stream.close();
+      },
+    });
+    return new Response(body, { headers: { "content-type": "text/event-stream" } });
+  };
+};
+
+test("a stream in any pieces, characters in halves too, says the same", async () => {
+  const whole = new TextEncoder().encode(restOf(shortRun, null));
+  const places = fc.array(fc.nat(whole.length), { maxLength: 200 });
+  const expectWhole = async (ends: readonly number[]): Promise<void> => {
+    const events = await follow("http://test", { maxFailures: 1 }, { fetch: inPieces(whole, ends) });
+    expect(events.map(withoutCursor)).toEqual(shortRun);
+  };
+  await expectWhole([...whole.keys()]);
+  await fc.assert(fc.asyncProperty(places, expectWhole), { numRuns: 50 });
+});
 
 test("one connection for each event: the cursor goes on from break to break", async () => {
   const epoch = 3;
@@ -274,6 +302,23 @@ test("a silent stream is taken for dead and opened again; a heartbeat keeps it",
   expect(events.map(withoutCursor)).toEqual(shortRun);
   expect(server.arrived).toHaveLength(3);
   expect(breaks.map(({ failure }) => failure?.message)).toEqual(Array(2).fill("the stream was silent for 500 ms"));
+});
+
+test("a reader who takes their time is not a silent stream", async () => {
+  const [first = "", ...others] = shortRun.map((event) => frame(event, { epoch: 1, seq: event.seq }));
+  let goOn = (): void => {};
+  await using server = await serve((_, response) => {
+    goOn = () => void response.end([...others, done].join(""));
+    openStreamAnswer(response).write(first);
+  });
+  const silenceMs = 100;
+  const events = clientOf(server.url, { timing: { ...timing, silenceMs } }).followRun(runId);
+  expect((await events.next()).value).toMatchObject({ cursor: "1.0" });
+  const began = performance.now();
+  await eventually(() => performance.now() - began > 3 * silenceMs);
+  goOn();
+  expect(cursorsOf(await Array.fromAsync(events))).toEqual(allCursors.slice(1));
+  expect(server.arrived).toHaveLength(1);
 });
 
 test("nobody listens: goes on trying, or gives up when it was told to", async () => {
