@@ -51,6 +51,13 @@ export function birthMark(pid: number): string {
   return stat === null ? "" : (stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "");
 }
 
+/** The process that this one is a child of, or null when it is gone. */
+export function parentOf(pid: number): number | null {
+  if (!onLinux) return Number(ps(pid, "ppid")) || null;
+  const stat = readProc(pid, "stat");
+  return stat === null ? null : Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]) || null;
+}
+
 /** Ids of live processes whose working folder is `folder`; Postgres' backends stand in their data folder. Linux only. */
 export function processesIn(folder: string): number[] {
   if (!onLinux) return [];

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, renameSync, statSync } from "node:fs";
+import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { endProcess } from "../process/liveness.ts";
 import { StackError } from "../stack-error.ts";
+import { lastWords } from "./last-words.ts";
 
 /** What to run, and how to see that it works. */
 export type ProcessPlan = {
@@ -118,7 +119,7 @@ async function untilReady(plan: ProcessPlan, child: ChildProcess, logFile: strin
   const end = performance.now() + READY_TIMEOUT_MS;
   while (!(await plan.isReady())) {
     if (ended !== null) {
-      const reason = `${plan.name} ended at its start (${String(ended)}): ${lastLine(logFile)}`;
+      const reason = `${plan.name} ended at its start (${String(ended)}): ${lastWords(logFile)}`;
       throw new StackError("start_failed", `${reason} (all of it in ${logFile}).`);
     }
     if (performance.now() > end) {
@@ -127,11 +128,6 @@ async function untilReady(plan: ProcessPlan, child: ChildProcess, logFile: strin
     }
     await delay(25, undefined, { signal });
   }
-}
-
-function lastLine(logFile: string): string {
-  const lines = readFileSync(logFile, "utf8").trim().split("\n");
-  return (lines.findLast((line) => /error|must|cannot|could not/i.test(line)) ?? lines.at(-1) ?? "").slice(0, 500);
 }
 
 /** Waits; false when it was cut short. */

@@ -1,0 +1,58 @@
+import { type Client, createClient } from "@cortex/client";
+import type { TerminalEventType } from "@cortex/contracts";
+import { signIn } from "../stack/demo-user.ts";
+import { StackError } from "../stack-error.ts";
+import type { StackFile } from "../stack/stack-file.ts";
+import type { RunView } from "../terminal/run-view.ts";
+
+/** Breaks of the stream in a row; the waits between them grow to seconds, so this is a quarter of a minute and more. */
+const MAX_BREAKS = 8;
+/** Ctrl-C promises 5 s for everything. */
+const STOP_TIMEOUT_MS = 1_000;
+
+/**
+ * Asks the stack's agent a question as the demo user, in a new thread, and draws the run while it happens. An abort asks the
+ * stack to stop the run, and then throws. Errors: `start_failed` (nobody to sign in as), and those of the client.
+ */
+export async function ask(input: {
+  stack: StackFile;
+  question: string;
+  view: RunView;
+  signal: AbortSignal;
+}): Promise<TerminalEventType> {
+  const { stack, question, view, signal } = input;
+  if (stack.demo_user === null || stack.supabase_anon_key === null) {
+    throw new StackError(
+      "not_ready",
+      "This stack uses a Supabase project of yours and has no demo user: set SUPABASE_SECRET_KEY and SUPABASE_PUBLISHABLE_KEY when you start it.",
+    );
+  }
+  const token = await signIn({
+    supabaseUrl: stack.supabase_url,
+    publishableKey: stack.supabase_anon_key,
+    user: stack.demo_user,
+  });
+  const client = createClient({ baseUrl: stack.api_url, token: async () => token });
+  const thread = await client.createThread({ title: question.slice(0, 100) }, { signal });
+  const run = await client.startRun(thread.id, { prompt: question }, { signal });
+  try {
+    for await (const event of client.followRun(run.agent_run_id, { signal, maxFailures: MAX_BREAKS })) {
+      view.show(event);
+      if (event.type === "run.completed" || event.type === "run.failed" || event.type === "run.stopped")
+        return event.type;
+    }
+  } catch (error) {
+    if (signal.aborted) await stopQuietly(client, run.agent_run_id);
+    throw error;
+  }
+  throw new StackError("not_ready", "The stream of the run ended without its last event: see the API's log.");
+}
+
+/** Nobody watches any more: the run should not go on for nothing. If that cannot be said, it ends by itself. */
+async function stopQuietly(client: Client, runId: string): Promise<void> {
+  try {
+    await client.stopRun(runId, { signal: AbortSignal.timeout(STOP_TIMEOUT_MS) });
+  } catch {
+    return; // the stack may be going down already
+  }
+}
