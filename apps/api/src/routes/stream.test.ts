@@ -1,0 +1,288 @@
+import { connect } from "node:net";
+import { noUsage, type Problem, RunEvent, type UnplacedEvent } from "@cortex/contracts";
+import { aMember, anAccount, aRun, aThread, eventually, type TestRun } from "@cortex/testing";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { type ApiUnderTest, type Person, startApiUnderTest } from "../testing/api-under-test.ts";
+import { openStream } from "../testing/stream-client.ts";
+
+let api: ApiUnderTest;
+let alice: Person;
+beforeAll(async () => {
+  api = await startApiUnderTest();
+  alice = await api.person();
+});
+afterAll(() => api.close());
+
+const aRunning = (of: ApiUnderTest = api, person = alice): Promise<TestRun> =>
+  aRun(of.database.owner, { accountId: person.accountId, status: "running" });
+
+const place = (runId: string) => ({
+  run_id: runId as UnplacedEvent["run_id"],
+  at: new Date().toISOString(),
+  attempt: 1,
+});
+const delta = (runId: string, text: string): UnplacedEvent => ({
+  type: "message.delta",
+  ...place(runId),
+  message_id: runId as Extract<RunEvent, { type: "message.delta" }>["message_id"],
+  text,
+});
+const completed = (runId: string): UnplacedEvent => ({
+  type: "run.completed",
+  ...place(runId),
+  usage: noUsage,
+  cost_usd: "0",
+});
+
+/** Writes a run's log as its worker does. */
+const aWriter = async (runId: string, of: ApiUnderTest = api) => {
+  const { eventLog } = of.services;
+  const { epoch, length } = await eventLog.open({
+    runId,
+    attempt: 1,
+    epoch: 1,
+    events: [{ type: "run.queued", ...place(runId) }],
+  });
+  let next = length;
+  return async (...events: UnplacedEvent[]) => {
+    const appended = await eventLog.append({ runId, attempt: 1, epoch, length: next, events });
+    expect(appended.status).toBe("appended");
+    next = appended.length;
+  };
+};
+const logOf = async (runId: string, of: ApiUnderTest = api): Promise<string[]> =>
+  (await of.services.eventLog.read({ runId, from: 0, limit: 1_000_000 }))?.entries ?? [];
+const withIds = (entries: string[], epoch = 1, from = 0) =>
+  entries.map((data, index) => ({ id: `${epoch}.${from + index}`, event: null, data }));
+const done = { id: null, event: "done", data: "{}" };
+const nobodyFollows = (of: ApiUnderTest = api) => eventually(() => of.services.tails.size() === 0);
+
+test("a follower gets the head, the log as it stands, what is appended, then done and the end", async () => {
+  const { runId } = await aRunning();
+  const write = await aWriter(runId);
+  await write(delta(runId, "Hello"), delta(runId, " wörld\n✓"));
+  const stream = await openStream(api, { runId, as: alice });
+  expect(stream.response.status).toBe(200);
+  expect(Object.fromEntries(stream.response.headers)).toMatchObject({
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+    "x-accel-buffering": "no",
+    "x-content-type-options": "nosniff",
+    "x-request-id": expect.any(String),
+  });
+  const first = [await stream.next(), await stream.next(), await stream.next()];
+  expect(stream.text().startsWith("retry: 1000\n\nid: 1.0\ndata: {")).toBe(true);
+  await write(delta(runId, "!"), completed(runId));
+  const frames = [...first, ...(await stream.rest())];
+
+  const log = await logOf(runId);
+  expect(log).toHaveLength(5);
+  expect(frames).toEqual([...withIds(log), done]);
+  for (const entry of log) RunEvent.parse(JSON.parse(entry));
+  await nobodyFollows();
+});
+
+test("followers that reconnect anywhere get exactly the rest, however they name their cursor", async () => {
+  const { runId } = await aRunning();
+  const write = await aWriter(runId);
+  const follower = async (seed: number): Promise<unknown[]> => {
+    const frames: { id: string | null; event: string | null; data: string }[] = [];
+    let cursor: string | null = null;
+    for (let connections = 0; ; connections++) {
+      const named = connections % 2 === 0 ? { lastEventId: cursor ?? "" } : { query: `?after=${cursor ?? ""}` };
+      const stream = await openStream(api, { runId, as: alice, ...named });
+      if (stream.response.status === 204) return frames;
+      for (let budget = 1 + ((seed * 31 + connections * 17) % 23); budget > 0; budget--) {
+        const frame = await stream.next();
+        if (!frame) break;
+        frames.push(frame);
+        cursor = frame.id ?? cursor;
+      }
+      stream.abort();
+    }
+  };
+  const following = Array.from({ length: 8 }, (_, seed) => follower(seed));
+  for (let each = 0; each < 300; each++) await write(delta(runId, String(each)));
+  await write(completed(runId));
+  const log = withIds(await logOf(runId));
+  for (const frames of await Promise.all(following)) {
+    const events = frames.filter((frame) => (frame as { event: string | null }).event === null);
+    expect(events).toEqual(log);
+  }
+  await nobodyFollows();
+});
+
+test("a run that nobody has written a log for is told from Postgres", async () => {
+  const { runId } = await aRun(api.database.owner, { accountId: alice.accountId });
+  const stream = await openStream(api, { runId, as: alice });
+  expect(JSON.parse((await stream.next())?.data ?? "")).toMatchObject({ type: "run.queued", seq: 0, run_id: runId });
+  await api.call("POST", `/agent-run/${runId}/stop`, { as: alice });
+  const rest = await stream.rest();
+  expect(rest.at(-1)).toEqual(done);
+  expect(JSON.parse(rest.at(-2)?.data ?? "")).toMatchObject({ type: "run.stopped", run_id: runId });
+});
+
+test("a log that was lost comes back under the next epoch, to old cursors from its start", async () => {
+  // Attempt 1 has worked, the end raised the number.
+  const { runId } = await aRun(api.database.owner, { accountId: alice.accountId, status: "completed", attempt: 2 });
+  const stream = await openStream(api, { runId, as: alice, lastEventId: "1.7" });
+  const frames = await stream.rest();
+  expect(frames.map((frame) => frame.id)).toEqual([...frames.slice(0, -1).map((_, seq) => `2.${seq}`), null]);
+  expect(JSON.parse(frames[0]?.data ?? "")).toMatchObject({ type: "resync", seq: 0 });
+  expect(frames.at(-1)).toEqual(done);
+});
+
+test("cursors that are none, or of a future: 400 before the stream begins", async () => {
+  const { runId } = await aRunning();
+  await aWriter(runId);
+  for (const cursor of [
+    "1",
+    "1.",
+    "0.0",
+    "1.-1",
+    "01.0",
+    "1.0 ",
+    "a.b",
+    "1.0.0",
+    "1.1",
+    "2.0",
+    "999999999.0",
+    "9999999999.0",
+    "1.0,1.0",
+  ]) {
+    const stream = await openStream(api, { runId, as: alice, query: `?after=${encodeURIComponent(cursor)}` });
+    const problem = (await stream.response.json()) as Problem;
+    expect([cursor, stream.response.status, problem.code]).toEqual([cursor, 400, "invalid_cursor"]);
+  }
+  await nobodyFollows();
+});
+
+test("HEAD has the answer's status and holds nothing", async () => {
+  const { runId } = await aRunning();
+  await aWriter(runId);
+  const url = `${api.url}/api/agent-run/${runId}/stream`;
+  const head = await fetch(url, { method: "HEAD", headers: { authorization: `Bearer ${alice.token}` } });
+  expect(head.status).toBe(200);
+  expect(api.services.tails.size()).toBe(0);
+});
+
+test("somebody else's run: 404", async () => {
+  const { runId } = await aRunning();
+  const bob = await api.person();
+  expect((await api.call("GET", `/agent-run/${runId}/stream`, { as: bob })).status).toBe(404);
+});
+
+test("without Redis the end is still known: 204; anything else is 503 before the stream begins", async () => {
+  const alone = await startApiUnderTest({ env: { REDIS_URL: "redis://127.0.0.1:1" } });
+  onTestFinished(async () => void (await alone.close()));
+  const person = await alone.person();
+  const { runId } = await aRun(alone.database.owner, { accountId: person.accountId, status: "completed" });
+  await alone.database.owner.query("update cortex.agent_runs set log_cursor = '1.41' where id = $1", [runId]);
+  const answers = await Promise.all(
+    ["1.41", "1.40"].map((cursor) => openStream(alone, { runId, as: person, lastEventId: cursor })),
+  );
+  expect(answers.map(({ response }) => response.status)).toEqual([204, 503]);
+  expect(await answers[1]?.response.json()).toMatchObject({ code: "unavailable", retryable: true });
+  expect(alone.services.tails.size()).toBe(0);
+});
+
+test("a client that goes takes everything with it", async () => {
+  const { runId } = await aRunning();
+  await aWriter(runId);
+  const streams = await Promise.all(Array.from({ length: 20 }, () => openStream(api, { runId, as: alice })));
+  await Promise.all(streams.map((stream) => stream.next()));
+  expect(api.services.tails.size()).toBe(1);
+  for (const stream of streams) stream.abort();
+  await nobodyFollows();
+});
+
+test("a comment goes out when nothing else does, and a stream ends with the right to see it", async () => {
+  const quick = await startApiUnderTest({ timings: { heartbeatMs: 20, recheckMs: 50, patienceMs: 30_000 } });
+  onTestFinished(async () => void (await quick.close()));
+  const person = await quick.person();
+  const { accountId } = await anAccount(quick.database.owner);
+  await aMember(quick.database.owner, { accountId, userId: person.userId });
+  const run = await aRun(quick.database.owner, { accountId, status: "running" });
+  await aWriter(run.runId, quick);
+  const stream = await openStream(quick, { runId: run.runId, as: person });
+  await stream.next();
+  const ending = stream.rest();
+  await eventually(() => stream.text().includes("\n\n: hb\n\n: hb\n\n"));
+  await quick.database.owner.query("delete from cortex.account_members where user_id = $1 and account_id = $2", [
+    person.userId,
+    accountId,
+  ]);
+  expect(await ending).toEqual([]);
+
+  const { runId } = await aRunning(quick, person);
+  await aWriter(runId, quick);
+  const ends = { sub: person.userId, exp: Math.floor(Date.now() / 1_000) + 1 };
+  const expiring = { ...person, token: await quick.project.token(ends) };
+  const short = await openStream(quick, { runId, as: expiring });
+  expect((await short.rest()).map((frame) => frame.id)).toEqual(["1.0"]);
+  await nobodyFollows(quick);
+});
+
+test("a client that does not read is dropped, and finds everything after its cursor", async () => {
+  const strict = await startApiUnderTest({ timings: { heartbeatMs: 10_000, recheckMs: 60_000, patienceMs: 300 } });
+  onTestFinished(async () => void (await strict.close()));
+  const person = await strict.person();
+  const { runId } = await aRunning(strict, person);
+  const write = await aWriter(runId, strict);
+  const piece = "x".repeat(100_000);
+  // More than the kernel takes for both ends.
+  for (let each = 0; each < 160; each++) await write(delta(runId, piece));
+
+  const { port } = new URL(strict.url);
+  const socket = connect(Number(port), "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  let closed = false;
+  socket.on("close", () => (closed = true)).on("error", () => {});
+  socket.pause();
+  socket.write(
+    `GET /api/agent-run/${runId}/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${person.token}\r\n\r\n`,
+  );
+  await eventually(() => strict.services.tails.size() === 1);
+  await nobodyFollows(strict);
+  socket.resume();
+  await eventually(() => closed);
+
+  await write(completed(runId));
+  const log = await logOf(runId, strict);
+  const rest = await (await openStream(strict, { runId, as: person, lastEventId: "1.100" })).rest();
+  expect(rest).toEqual([...withIds(log.slice(101), 1, 101), done]);
+});
+
+test("a process that stops ends its streams without done", async () => {
+  const stopping = await startApiUnderTest();
+  const person = await stopping.person();
+  const { runId } = await aRunning(stopping, person);
+  await aWriter(runId, stopping);
+  const streams = await Promise.all(Array.from({ length: 10 }, () => openStream(stopping, { runId, as: person })));
+  await Promise.all(streams.map((stream) => stream.next()));
+  expect(await stopping.close()).toBe(true);
+  expect(await Promise.all(streams.map((stream) => stream.rest()))).toEqual(streams.map(() => []));
+});
+
+test("what a thread's runs say is told to each follower of each run, and to nobody else", async () => {
+  const { owner } = api.database;
+  const runs = await Promise.all(
+    Array.from(
+      { length: 5 },
+      async () =>
+        (await aRun(owner, { thread: await aThread(owner, { accountId: alice.accountId }), status: "running" })).runId,
+    ),
+  );
+  const streams = await Promise.all(
+    runs.map(async (runId) => {
+      const write = await aWriter(runId);
+      const stream = await openStream(api, { runId, as: alice });
+      await write(delta(runId, runId), completed(runId));
+      return stream.rest();
+    }),
+  );
+  const said = streams.map(
+    (frames) => new Set(frames.slice(0, -1).map((frame) => (JSON.parse(frame.data) as RunEvent).run_id)),
+  );
+  expect(said).toEqual(runs.map((runId) => new Set([runId])));
+});
