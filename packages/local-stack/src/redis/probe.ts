@@ -1,4 +1,7 @@
 import { connect } from "node:net";
+import { connect as connectTls } from "node:tls";
+
+export type RedisTarget = { host: string; port: number; username?: string; password?: string; tls?: boolean };
 
 export type RedisAnswer =
   /** nobody listens */
@@ -11,14 +14,10 @@ export type RedisAnswer =
 const ANSWER_TIMEOUT_MS = 2_000;
 
 /** Asks whoever listens on host:port who they are, in three commands of the wire protocol; needs no client library. */
-export function probeRedis(target: {
-  host: string;
-  port: number;
-  username?: string;
-  password?: string;
-}): Promise<RedisAnswer> {
+export function probeRedis(target: RedisTarget): Promise<RedisAnswer> {
   return new Promise((resolve) => {
-    const socket = connect(target.port, target.host);
+    const { host, port } = target;
+    const socket = target.tls === true ? connectTls({ host, port, servername: host }) : connect({ host, port });
     let text = "";
     const done = (answer: RedisAnswer): void => {
       socket.destroy();
@@ -27,7 +26,7 @@ export function probeRedis(target: {
     socket.setTimeout(ANSWER_TIMEOUT_MS, () => done({ kind: "stranger" }));
     socket.once("error", () => done(text === "" ? { kind: "silent" } : { kind: "stranger" }));
     socket.once("close", () => done({ kind: "stranger" }));
-    socket.once("connect", () => {
+    socket.once(target.tls === true ? "secureConnect" : "connect", () => {
       const login =
         target.password === undefined ? [] : [["AUTH", ...(target.username ? [target.username] : []), target.password]];
       socket.write(

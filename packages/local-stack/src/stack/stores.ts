@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isAlive } from "../process/liveness.ts";
 import { startPostgres } from "../postgres/server.ts";
+import { checkExistingRedis } from "../redis/existing.ts";
 import { obtainRedisProgram } from "../redis/obtain-program.ts";
 import { startRedis } from "../redis/server.ts";
 import type { StackSettings } from "../settings.ts";
@@ -57,7 +58,8 @@ function openRedis(deps: StoreDeps): Promise<string> {
   const { settings, home, progress } = deps;
   return progress.part("redis", async (detail) => {
     if (settings.redisUrl !== null) {
-      detail(`${new URL(settings.redisUrl).host} (REDIS_URL)`);
+      const version = await checkExistingRedis(settings.redisUrl);
+      detail(`${new URL(settings.redisUrl).host} (REDIS_URL), version ${version}`);
       return settings.redisUrl;
     }
     const program = () =>
