@@ -19,6 +19,7 @@ import { createReadiness, type Readiness } from "./readiness.ts";
 import { createRunChoices, type RunChoices } from "./run-choices.ts";
 import { type StreamTimings, streamTimings } from "./stream/send-run.ts";
 import { createProjectKeys } from "./tokens/project-keys.ts";
+import { rememberTokens } from "./tokens/remember-tokens.ts";
 import { createTokenVerifier, type VerifyToken } from "./tokens/verify-token.ts";
 
 /** Everything that the routes may reach. */
@@ -74,7 +75,9 @@ export const openServices = async (
   return {
     log,
     db,
-    verifyToken: createTokenVerifier({ issuer, keyFor: keys.keyFor, secret: env.SUPABASE_JWT_SECRET ?? null }),
+    verifyToken: rememberTokens(
+      createTokenVerifier({ issuer, keyFor: keys.keyFor, secret: env.SUPABASE_JWT_SECRET ?? null }),
+    ),
     start: {
       db,
       deliver: (delivery) => producer.deliver(delivery),
