@@ -53,19 +53,12 @@ export const runRoutes = (caller: Caller) => ({
     }),
   getRun: (runId: string, options?: CallOptions) =>
     call(caller, { method: "GET", path: path`/agent-run/${runId}`, answer: Run, kind: "read", options }),
-  /** Newest first. */
+  /** Newest first; of all accounts of the caller unless the client acts for one. */
   listRuns: (query?: ListRunsQuery, options?: CallOptions) =>
     call(caller, { method: "GET", path: "/agent-runs", query: { ...query }, answer: Runs, kind: "read", options }),
-  /** The durable timeline. */
-  runSteps: (runId: string, query?: PageQuery, options?: CallOptions) =>
-    call(caller, {
-      method: "GET",
-      path: path`/agent-run/${runId}/steps`,
-      query: { ...query },
-      answer: Steps,
-      kind: "read",
-      options,
-    }),
+  /** The durable timeline, all of it: there is never a next page. */
+  runSteps: (runId: string, options?: CallOptions) =>
+    call(caller, { method: "GET", path: path`/agent-run/${runId}/steps`, answer: Steps, kind: "read", options }),
   /** Asks for the end of a run. Durable when this returns; what it did is in `run.stopped`. A finished run stays what it is. */
   stopRun: (runId: string, options?: CallOptions) =>
     call(caller, {
