@@ -152,6 +152,33 @@ describe("ensureSandbox", () => {
     expect(await rowsOf(scope.projectId)).toMatchObject([{ state: "started" }]);
   });
 
+  test("one whose maker has died is made anew by one of many", async () => {
+    const scope = await aScope();
+    await database.owner.query(
+      "insert into cortex.sandboxes (account_id, project_id, provider, state, updated_at) values ($1, $2, 'virtual', 'creating', now() - interval '1 minute')",
+      [scope.accountId, scope.projectId],
+    );
+    const counted = aProvider(untouched);
+    await Promise.all(
+      Array.from({ length: 20 }, (_, index) => ensureSandbox(depsOf(index % 2, counted.provider), scope)),
+    );
+    expect(counted.calls()).toBe(1);
+  });
+
+  test("one deleted while it was being made stays deleted", async () => {
+    const scope = await aScope();
+    const deleting = aProvider((inner, call) => async (input, signal) => {
+      const ref = await inner.create(input, signal);
+      if (call === 1)
+        await database.owner.query("update cortex.sandboxes set state = 'deleted' where id = $1", [ref.id]);
+      return ref;
+    });
+    const ensured = await ensureSandbox(depsOf(0, deleting.provider), scope);
+    const rows = await rowsOf(scope.projectId);
+    expect(rows.map((row) => row.state)).toEqual(["deleted", "started"]);
+    expect(rows[1]?.id).toBe(ensured.ref.id);
+  });
+
   test("a caller who waits may leave", async () => {
     const scope = await aScope();
     const gate = Promise.withResolvers<void>();

@@ -1,7 +1,9 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import type { Readable, Writable } from "node:stream";
+import { spawn, type StdioOptions } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import type { Readable } from "node:stream";
 import { SandboxError } from "../port/errors.ts";
 import { AgentLink, type LinkOptions } from "./agent-link.ts";
+import { inheritableDescriptors } from "./inheritable-descriptors.ts";
 
 /** How to start the process that holds an agent. */
 export interface AgentCommand {
@@ -35,20 +37,36 @@ const collectComplaints = (stderr: Readable): (() => string) => {
   return () => text.trim().replaceAll(/\s+/g, " ");
 };
 
-type AgentProcess = ChildProcessByStdio<Writable, Readable, Readable>;
-
-const spawned = (command: AgentCommand): AgentProcess =>
-  spawn(command.program, command.args, { stdio: ["pipe", "pipe", "pipe"], env: command.env, cwd: "/" });
+/**
+ * Starts the process with three pipes and nothing else of ours. Whatever else we hold open and have not marked as ours alone is covered
+ * with /dev/null: it may be a log, a socket or a secret of whoever started us.
+ */
+const spawnSealed = (command: AgentCommand) => {
+  const nothing = openSync("/dev/null", "r");
+  try {
+    const stdio: StdioOptions = ["pipe", "pipe", "pipe"];
+    for (const descriptor of inheritableDescriptors()) {
+      while (stdio.length < descriptor) stdio.push("ignore");
+      stdio[descriptor] = nothing;
+    }
+    const child = spawn(command.program, command.args, { stdio, env: command.env, cwd: "/" });
+    const { stdin, stdout, stderr } = child;
+    if (stdin === null || stdout === null || stderr === null) throw new TypeError("a process without pipes");
+    return { child, stdin, stdout, stderr };
+  } finally {
+    closeSync(nothing);
+  }
+};
 
 /**
  * Starts the process and waits for its agent.
  * @throws SandboxError `sandbox_unavailable` with what the process said, if it does not come up
  */
 export const startAgent = async (command: AgentCommand, options: LinkOptions): Promise<RunningAgent> => {
-  const child = spawned(command);
-  const complaints = collectComplaints(child.stderr);
+  const { child, stdin, stdout, stderr } = spawnSealed(command);
+  const complaints = collectComplaints(stderr);
   const exit = Promise.withResolvers<void>();
-  const link = new AgentLink({ input: child.stdout, output: child.stdin }, options);
+  const link = new AgentLink({ input: stdout, output: stdin }, options);
 
   child.once("exit", (code, signal) => {
     link.break(

@@ -1,13 +1,25 @@
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { eventually } from "@cortex/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { withoutStage } from "../../testing/fake-bubblewrap.ts";
+import { workspaceOf } from "../../testing/local-machine.ts";
 import { whereLocalSandboxesRun } from "../../testing/local-switch.ts";
 
 const program = join(import.meta.dirname, "../../testing/sandbox-user.ts");
@@ -15,7 +27,8 @@ const program = join(import.meta.dirname, "../../testing/sandbox-user.ts");
 /** Another process of ours that opens a sandbox and runs one command in it; prints a line when it is there. */
 const aSandboxUser = (home: string, command: string, as: { uid?: number; gid?: number; searchPath?: string } = {}) => {
   const { searchPath = "/usr/bin:/bin", ...user } = as;
-  const child = spawn(process.execPath, [program, home, searchPath, randomUUID(), command], {
+  const id = randomUUID();
+  const child = spawn(process.execPath, [program, home, searchPath, id, command], {
     ...user,
     cwd: "/",
     env: { PATH: "/usr/bin:/bin" },
@@ -23,7 +36,11 @@ const aSandboxUser = (home: string, command: string, as: { uid?: number; gid?: n
   });
   onTestFinished(() => void child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return { child, nextLine: async () => String((await lines.next()).value) };
+  return {
+    child,
+    workspace: workspaceOf(home, id),
+    nextLine: async () => String((await lines.next()).value),
+  };
 };
 
 const aHome = (): string => {
@@ -32,58 +49,83 @@ const aHome = (): string => {
   return home;
 };
 
-/** Pids on this machine whose command line contains the words. */
-const processesWith = (words: string): number[] =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").includes(words);
-      } catch {
-        // It ended meanwhile.
-        return false;
-      }
-    })
-    .map(Number);
+/** State letter and parent of each process on this machine. */
+const processes = (): Map<number, { state: string; parent: number }> => {
+  const found = new Map<number, { state: string; parent: number }>();
+  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+      const [state = "", parent = ""] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      found.set(Number(name), { state, parent: Number(parent) });
+    } catch {
+      // It ended meanwhile.
+      continue;
+    }
+  }
+  return found;
+};
+
+const descendantsOf = (pid: number): number[] => {
+  const all = [...processes()];
+  const below = (parent: number): number[] =>
+    all.filter(([, process]) => process.parent === parent).flatMap(([child]) => [child, ...below(child)]);
+  return below(pid);
+};
+
+/** Those of the processes that still run. One that only nobody has taken note of (a zombie) does not. */
+const stillRunning = (pids: number[]): number[] => {
+  const now = processes();
+  return pids.filter((pid) => !["Z", "X", undefined].includes(now.get(pid)?.state));
+};
+
+/** Background processes in and out of the group; `ready` is made when all of it stands. */
+const busy = "sleep 86399 & setsid sleep 86399 & echo; touch ready; sleep 86399";
+/** The same, and the agent will not hear that its host has gone. */
+const frozen = "sleep 86399 & setsid sleep 86399 & echo; sleep 0.3; kill -STOP $PPID; touch ready; sleep 86399";
+
+/** Kills the user of a sandbox when its command stands. @returns the processes that it had started */
+const killed = async ({ child, workspace, nextLine }: ReturnType<typeof aSandboxUser>): Promise<number[]> => {
+  await nextLine();
+  await eventually(() => existsSync(join(workspace, "ready")));
+  const started = descendantsOf(child.pid ?? 0);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  return started;
+};
+
+/** bubblewrap and its init, the agent, the shell, two sleeps. */
+const leastProcesses = 6;
 
 await whereLocalSandboxesRun(() => {
   test("a killed worker leaves no process behind", async () => {
-    const seconds = "86399.25";
-    const { child, nextLine } = aSandboxUser(
-      aHome(),
-      `sleep ${seconds} & setsid sleep ${seconds} & echo; sleep ${seconds}`,
-    );
-    expect(await nextLine()).toBe("output");
-    await eventually(() => processesWith(`sleep ${seconds}`).length >= 3);
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    await eventually(() => processesWith(seconds).length === 0);
+    const started = await killed(aSandboxUser(aHome(), busy));
+    expect(started.length).toBeGreaterThanOrEqual(leastProcesses);
+    await eventually(() => stillRunning(started).length === 0);
   });
 
   test("a killed worker leaves no process behind, even if its agent is frozen", async () => {
-    const seconds = "86399.5";
-    const { child, nextLine } = aSandboxUser(
-      aHome(),
-      `setsid sleep ${seconds} & echo; sleep 0.5; kill -STOP $PPID; sleep ${seconds}`,
-    );
-    expect(await nextLine()).toBe("output");
-    await eventually(() => processesWith(`sleep ${seconds}`).length >= 2);
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    await eventually(() => processesWith(seconds).length === 0);
+    const started = await killed(aSandboxUser(aHome(), frozen));
+    expect(started.length).toBeGreaterThanOrEqual(leastProcesses);
+    await eventually(() => stillRunning(started).length === 0);
   });
 
   test("a killed worker leaves no process behind, without a stage either", async () => {
-    const seconds = "86399.75";
     const home = aHome();
     chmodSync(home, 0o711);
-    const command = `setsid sleep ${seconds} & echo; sleep 0.5; kill -STOP $PPID; sleep ${seconds}`;
-    const { child, nextLine } = aSandboxUser(home, command, { searchPath: withoutStage() });
-    expect(await nextLine()).toBe("output");
-    await eventually(() => processesWith(`sleep ${seconds}`).length >= 2);
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    await eventually(() => processesWith(seconds).length === 0);
+    const started = await killed(aSandboxUser(home, frozen, { searchPath: withoutStage() }));
+    expect(started.length).toBeGreaterThanOrEqual(leastProcesses);
+    await eventually(() => stillRunning(started).length === 0);
+  });
+
+  test("what whoever started us left open stays out of the sandbox", async () => {
+    const home = aHome();
+    writeFileSync(join(home, "secret"), "secret of the host");
+    const command = "cat <&200; cat /proc/*/fd/200; echo done";
+    const script = `exec 200< ${join(home, "secret")}; exec "$@"`;
+    const args = ["-c", script, "sh", process.execPath, program, home, "/usr/bin:/bin", randomUUID(), command];
+    const { stdout } = await promisify(execFile)("bash", args, { cwd: "/", env: { PATH: "/usr/bin:/bin" } });
+    const [, json = "{}"] = stdout.split("\n");
+    expect(JSON.parse(json)).toMatchObject({ stdout: "done\n" });
   });
 
   test("works as an ordinary user", async () => {
@@ -91,11 +133,10 @@ await whereLocalSandboxesRun(() => {
     const user = process.getuid?.() === 0 ? { uid: 64_123, gid: 64_123 } : {};
     chmodSync(home, 0o755);
     if (user.uid !== undefined) chownSync(home, user.uid, user.gid);
-    const { child, nextLine } = aSandboxUser(home, "id -u; touch made; exit 7", user);
+    const { child, workspace, nextLine } = aSandboxUser(home, "id -u; touch made; exit 7", user);
     expect(await nextLine()).toBe("output");
     expect(JSON.parse(await nextLine())).toMatchObject({ exitCode: 7, stdout: "1000\n", stderr: "" });
     await once(child, "exit");
-    const owner = execFileSync("find", [join(home, "sandboxes"), "-name", "made", "-printf", "%U"]).toString();
-    expect(Number(owner)).toBe(user.uid ?? process.getuid?.());
+    expect(statSync(join(workspace, "made")).uid).toBe(user.uid ?? process.getuid?.());
   });
 });
