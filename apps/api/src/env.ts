@@ -1,6 +1,7 @@
 import { z } from "zod";
 
-const milliseconds = z.coerce.number().int().positive();
+const wholeNumber = z.coerce.number("must be a whole number").int("must be a whole number");
+const milliseconds = wholeNumber.positive();
 const list = z
   .string()
   .transform((text) =>
@@ -14,23 +15,19 @@ const list = z
 const webAddress = z.url({ protocol: /^https?$/ });
 
 /** An origin as browsers send it: scheme, host and port, without a path. `*` is none: it would let every site read answers. */
-const Origin = webAddress.refine(
-  (url) => new URL(url).origin === url,
-  "must be an origin like https://app.example.com",
-);
+const Origin = z
+  .string()
+  .refine(
+    (text) => URL.canParse(text) && new URL(text).origin === text,
+    "must be origins like https://app.example.com",
+  );
 
 /** Every variable that the API reads. `.env.example` lists the same ones, and a test keeps them equal. */
 export const ApiEnv = z.object({
   API_HOST: z.string().min(1).default("127.0.0.1").describe("address to listen on; 0.0.0.0 in a container"),
-  API_PORT: z.coerce
-    .number()
-    .int()
-    .min(0)
-    .max(65_535)
-    .default(8000)
-    .describe("port to listen on; 0: the system chooses"),
+  API_PORT: wholeNumber.min(0).max(65_535).default(8000).describe("port to listen on; 0: the system chooses"),
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).describe("Postgres, as cortex_api"),
-  DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(10).describe("connections to Postgres at most"),
+  DATABASE_POOL_SIZE: wholeNumber.min(1).max(100).default(10).describe("connections to Postgres at most"),
   DATABASE_PREPARE: z
     .stringbool()
     .default(true)
@@ -41,7 +38,7 @@ export const ApiEnv = z.object({
   SUPABASE_JWT_ISSUER: z.string().min(1).optional().describe("issuer of tokens; default: SUPABASE_URL + /auth/v1"),
   SUPABASE_JWT_SECRET: z
     .string()
-    .min(32)
+    .min(32, "must have 32 characters at least")
     .optional()
     .describe("legacy HS256 secret of the project; unset: HS256 tokens are refused"),
   DEFAULT_MODEL: z.string().min(1).describe("model of a run whose agent and request name none"),
@@ -62,20 +59,32 @@ export const ApiEnv = z.object({
 });
 export type ApiEnv = z.infer<typeof ApiEnv>;
 
+/** The environment is not one that the API can start with; the message says why, one line for each variable. */
+export class EnvError extends Error {
+  override readonly name = "EnvError";
+}
+
+const faultOf = (given: Record<string, unknown>, issue: z.core.$ZodIssue): string => {
+  const name = String(issue.path[0]);
+  const meaning = z.toJSONSchema(ApiEnv, { io: "input", unrepresentable: "any" }).properties?.[name];
+  const description = typeof meaning === "object" ? meaning.description : undefined;
+  return `  ${name}: ${given[name] === undefined ? "is not set" : issue.message} (${description ?? "unknown"})`;
+};
+
 /**
  * Reads the environment once. An empty value counts as unset.
- * @throws Error that names every wrong variable in one line each
+ * @throws EnvError that names every wrong variable in one line each
  */
 export const readEnv = (source: Record<string, string | undefined> = process.env): ApiEnv => {
   const given = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== undefined && value !== ""));
   const parsed = ApiEnv.safeParse(given);
   if (!parsed.success) {
-    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
-    throw new Error(`the API cannot start with this environment:\n${lines.join("\n")}`);
+    const lines = parsed.error.issues.map((issue) => faultOf(given, issue));
+    throw new EnvError(`The API cannot start with this environment:\n${lines.join("\n")}`);
   }
   const { MODELS: models, DEFAULT_MODEL: model } = parsed.data;
   if (models && !models.includes(model)) {
-    throw new Error(`the API cannot start: DEFAULT_MODEL ${model} is not one of MODELS`);
+    throw new EnvError(`The API cannot start: DEFAULT_MODEL ${model} is not one of MODELS.`);
   }
   return parsed.data;
 };

@@ -1,10 +1,21 @@
 import { createLifetime, createLogger, runUntilSignal } from "@cortex/observability";
 import { createApp } from "./app.ts";
-import { readEnv } from "./env.ts";
+import { EnvError, readEnv } from "./env.ts";
 import { listen } from "./server.ts";
 import { openServices } from "./services.ts";
 
-const env = readEnv();
+const readEnvOrExit = () => {
+  try {
+    return readEnv();
+  } catch (error) {
+    if (!(error instanceof EnvError)) throw error;
+    // For a person in front of a terminal: no log line, no stack.
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+};
+
+const env = readEnvOrExit();
 const log = createLogger({ name: "api", level: env.LOG_LEVEL });
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
 runUntilSignal(lifetime, log);

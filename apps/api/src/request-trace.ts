@@ -1,14 +1,19 @@
 import { RequestId } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
 import type { MiddlewareHandler } from "hono";
-import { routePath } from "hono/route";
-import type { ApiContext } from "./request-context.ts";
+import { matchedRoutes } from "hono/route";
+import { METHOD_NAME_ALL } from "hono/router";
+import type { ApiContext, ApiRequest } from "./request-context.ts";
 
 /** The request's name: the client's own if it is safe to stand in headers and logs, else a new one. */
 const nameOf = (header: string | undefined): string => {
   const own = RequestId.safeParse(header);
   return own.success ? own.data : crypto.randomUUID();
 };
+
+/** The address as it was registered; middleware, which is registered for every method, does not count. */
+const patternOf = (c: ApiRequest): string =>
+  matchedRoutes(c).find((route) => route.method !== METHOD_NAME_ALL)?.path ?? "(none)";
 
 /**
  * Names each request, and logs one line when it has been answered. The line has the route's pattern and never the address: ids are noise there,
@@ -25,7 +30,7 @@ export const traceRequests =
     log.info(
       {
         method: c.req.method,
-        route: routePath(c, -1),
+        route: patternOf(c),
         status: c.env.outgoing.headersSent ? c.env.outgoing.statusCode : c.res.status,
         ms: Math.round((performance.now() - begin) * 10) / 10,
         request_id: requestId,

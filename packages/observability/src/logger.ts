@@ -16,14 +16,19 @@ const secretPaths = ["authorization", "password", "token", "apiKey", "api_key", 
   `*.*.${name}`,
 ]);
 
-/** The logger of a process: one per process, made in `main.ts`, handed down. */
-export const createLogger = (options: LoggerOptions): Logger =>
-  pino({
+/**
+ * The logger of a process: one per process, made in `main.ts`, handed down.
+ * @param destination where each line goes; default: stdout
+ */
+export const createLogger = (options: LoggerOptions, destination?: { write(line: string): void }): Logger => {
+  const settings = {
     name: options.name,
     level: options.level,
     redact: { paths: secretPaths, censor: "[redacted]" },
     timestamp: pino.stdTimeFunctions.isoTime,
-  });
+  };
+  return destination ? pino(settings, destination) : pino(settings);
+};
 
 /** A logger that says nothing, for code under test. */
 export const silentLogger = (): Logger => pino({ level: "silent" });

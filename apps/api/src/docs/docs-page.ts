@@ -61,7 +61,8 @@ export const registerDocs = (api: Api, describe: () => object): void => {
   for (const [name, type] of assets) {
     api.get(`/docs/${name}`, async (c) => {
       const file = await readFile(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`)));
-      return c.body(new Uint8Array(file), 200, { "content-type": type, "cache-control": cachedForADay });
+      c.header("cache-control", cachedForADay);
+      return c.body(new Uint8Array(file), 200, { "content-type": type });
     });
   }
 };

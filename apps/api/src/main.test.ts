@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import {
+  aRun,
+  aUser,
+  createTestDatabase,
+  createTestRedis,
+  eventually,
+  type TestDatabase,
+  type TestRedis,
+} from "@cortex/testing";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { type SigningProject, startSigningProject } from "./testing/signing-project.ts";
+
+let database: TestDatabase;
+let redis: TestRedis;
+let project: SigningProject;
+beforeAll(async () => {
+  [database, redis, project] = await Promise.all([createTestDatabase(), createTestRedis(), startSigningProject()]);
+});
+afterAll(() => Promise.all([database.drop(), redis.drop(), project.close()]));
+
+interface Started {
+  process: ChildProcess;
+  output: () => string;
+  lines: () => Record<string, unknown>[];
+  ended: Promise<number | null>;
+}
+
+const main = fileURLToPath(new URL("main.ts", import.meta.url));
+
+/** The process as it is deployed, with this environment and nothing else. */
+const start = (changes: Record<string, string>): Started => {
+  const env = {
+    API_PORT: "0",
+    DATABASE_URL: database.apiUrl,
+    REDIS_URL: redis.url,
+    SUPABASE_URL: project.url,
+    DEFAULT_MODEL: "demo",
+    ...changes,
+  };
+  const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "pipe"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece: Buffer) => (output += piece.toString()));
+  const ended = new Promise<number | null>((resolve) => {
+    child.once("exit", resolve);
+  });
+  const lines = () =>
+    output
+      .split("\n")
+      .filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return { process: child, output: () => output, lines, ended };
+};
+
+const addressOf = async ({ lines }: Started): Promise<string> => {
+  const ready = await eventually(() => lines().find((line) => line["msg"] === "api ready"), { timeoutMs: 15_000 });
+  return `http://127.0.0.1:${String(ready["port"])}`;
+};
+
+test("the running process is cortex_api: no owner, no superuser, no way around row-level security", async () => {
+  const url = await addressOf(start({}));
+  const ready = await fetch(`${url}/ready`);
+  expect([ready.status, await ready.json()]).toMatchObject([
+    200,
+    {
+      status: "ready",
+      durability: { postgres: { fsync: "on", synchronous_commit: "on" }, redis: { appendonly: "yes" } },
+    },
+  ]);
+  const { rows } = await database.owner.query(
+    `select distinct activity.usename as name, roles.rolsuper, roles.rolbypassrls, roles.rolcreaterole, roles.rolcreatedb,
+       exists (select 1 from pg_class where relnamespace = 'cortex'::regnamespace and pg_has_role(activity.usename, relowner, 'usage')) as owns
+     from pg_stat_activity activity join pg_roles roles on roles.rolname = activity.usename
+     where activity.application_name = 'cortex-api' and activity.datname = current_database()`,
+  );
+  expect(rows).toEqual([
+    { name: "cortex_api", rolsuper: false, rolbypassrls: false, rolcreaterole: false, rolcreatedb: false, owns: false },
+  ]);
+});
+
+test("SIGTERM ends streams without done, answers what is under way, and the process with 0", async () => {
+  const api = start({});
+  const url = await addressOf(api);
+  const user = await aUser(database.owner);
+  const { runId } = await aRun(database.owner, { accountId: user.accountId });
+  const headers = { authorization: `Bearer ${await project.token({ sub: user.userId })}` };
+  const response = await fetch(`${url}/api/agent-run/${runId}/stream`, { headers });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("id: 1.0")) text += (await reader?.read())?.value ?? "";
+
+  const before = performance.now();
+  api.process.kill("SIGTERM");
+  for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) text += piece.value;
+  expect(text).not.toContain("event: done");
+  expect(await api.ended).toBe(0);
+  expect(performance.now() - before).toBeLessThan(2_000);
+
+  const request = api.lines().find((line) => line["msg"] === "request");
+  expect(request).toMatchObject({
+    method: "GET",
+    route: "/api/agent-run/:agent_run_id/stream",
+    status: 200,
+    user_id: user.userId,
+    request_id: response.headers.get("x-request-id"),
+  });
+  // Neither ids of objects nor what proves an identity stand in the log.
+  expect(api.output()).not.toContain(headers.authorization.slice(7, 40));
+});
+
+test("an environment that is nonsense is refused with one sentence for each mistake", async () => {
+  const api = start({ DATABASE_URL: "mysql://x", API_PORT: "http", WEB_ORIGINS: "*", SUPABASE_JWT_SECRET: "short" });
+  expect(await api.ended).toBe(1);
+  for (const name of ["DATABASE_URL", "API_PORT", "WEB_ORIGINS", "SUPABASE_JWT_SECRET"]) {
+    expect(api.output()).not.toContain("    at ");
+    expect(api.output().match(new RegExp(`^ {2}${name}: .+`, "gm"))).toHaveLength(1);
+  }
+});
+
+test("a port that is taken ends the process with a reason", async () => {
+  const url = await addressOf(start({}));
+  const second = start({ API_PORT: new URL(url).port });
+  expect(await second.ended).toBe(1);
+  expect(second.output()).toContain("EADDRINUSE");
+});
