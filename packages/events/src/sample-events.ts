@@ -22,7 +22,7 @@ export const stepStarted = (run: string, step = 0): UnplacedEvent => ({
 });
 
 /** The same words give the same message. */
-export const messageId = (name: string): MessageId =>
+const messageId = (name: string): MessageId =>
   MessageId.parse(`00000000-0000-4000-8000-${Buffer.from(name).toString("hex").padStart(12, "0").slice(-12)}`);
 
 export const delta = (run: string, message: string, text: string): UnplacedEvent => ({
