@@ -89,6 +89,8 @@ create table cortex.run_steps (
   usage jsonb not null,
   cost_usd numeric(20, 10) not null default 0,
   duration_ms int not null default 0,
+  -- The model was asked with the thread's messages below this seq; what people posted from there on, it has not seen.
+  seen_seq int not null,
   started_at timestamptz not null,
   -- Null while tool calls of this step are under way.
   ended_at timestamptz,

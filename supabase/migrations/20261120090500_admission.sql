@@ -112,27 +112,41 @@ create function cortex.has_place_for(for_account_id uuid) returns boolean
     );
   end $$;
 
--- Why a queued run is not running, and how many are ahead of it. No row for a run that waits for nothing. Says nothing about whose they are.
-create function cortex.queue_state(waiting_run_id uuid) returns table ("position" int, reason text)
+-- Why queued runs are not running, and how many are ahead of each. Many at once, because a list of runs then reads the line one time. No
+-- row for a run that waits for nothing. Says nothing about whose the others are.
+create function cortex.queue_states(waiting_run_ids uuid[]) returns table (run_id uuid, "position" int, reason text)
   language sql stable security definer set search_path = ''
   as $$
-    select
-      case when outbox.admitted_at is not null then 0 else (
-        select count(*)::int from cortex.admission_order ahead, cortex.admission_order mine
-        where mine.run_id = waiting_run_id and ahead.eligible
-          and (ahead.turn, ahead.created_at, ahead.run_id) < (mine.turn, mine.created_at, mine.run_id)
-      ) end,
+    with line as (
+      select admission_order.run_id, admission_order.eligible,
+        (count(*) filter (where admission_order.eligible) over (
+          order by admission_order.turn, admission_order.created_at, admission_order.run_id
+          rows between unbounded preceding and 1 preceding
+        ))::int as ahead
+      from cortex.admission_order
+    )
+    select outbox.run_id,
+      case when outbox.admitted_at is not null then 0 else coalesce(line.ahead, 0) end,
       case
-        when cortex.fleet_slots() = 0 then 'no_workers'
+        when fleet.slots = 0 then 'no_workers'
         when outbox.admitted_at is not null then 'admitted'
-        when (select not eligible from cortex.admission_order mine where mine.run_id = waiting_run_id) then 'account_limit'
+        when not line.eligible then 'account_limit'
         else 'workers_busy'
       end
-    from cortex.outbox where outbox.run_id = waiting_run_id
+    from cortex.outbox
+      cross join (select cortex.fleet_slots() as slots) fleet
+      left join line on line.run_id = outbox.run_id
+    where outbox.run_id = any (waiting_run_ids)
   $$;
 
+-- One run is the list of one: the same words in one place.
+create function cortex.queue_state(waiting_run_id uuid) returns table ("position" int, reason text)
+  language sql stable security definer set search_path = ''
+  as $$ select states."position", states.reason from cortex.queue_states(array[waiting_run_id]) states $$;
+
 revoke execute on function
-  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.admit_runs(int), cortex.has_place_for(uuid), cortex.queue_state(uuid)
+  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.admit_runs(int), cortex.has_place_for(uuid),
+  cortex.queue_states(uuid[]), cortex.queue_state(uuid)
   from public;
-grant execute on function cortex.has_place_for(uuid), cortex.queue_state(uuid) to cortex_api;
+grant execute on function cortex.has_place_for(uuid), cortex.queue_states(uuid[]), cortex.queue_state(uuid) to cortex_api;
 grant execute on function cortex.admit_runs(int) to cortex_api, cortex_worker;

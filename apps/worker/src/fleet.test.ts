@@ -25,10 +25,11 @@ test("runs that nobody could take are taken when a worker comes, even if Redis f
 });
 
 test("a worker that is told to go hands its run over at once, and the run goes on at its last step", async () => {
-  const first = await place.aWorker();
+  const workers = await Promise.all([place.aWorker(), place.aWorker()]);
   const { runId, threadId } = await place.start('[[tool=calculator {"expression":"6*7"}]] [[tokens=60]] [[delay=50]]');
   await eventually(async () => (await place.events(runId)).some((event) => event.type === "step.completed"));
-  const second = await place.aWorker();
+  const holder = (await place.rowOf(runId)).worker_id;
+  const [first, second] = workers[0].id === holder ? workers : [workers[1], workers[0]];
   const ended = await first.stop();
   expect(ended.code).toBe(0);
   expect(ended.ms).toBeLessThan(2_000);
@@ -53,6 +54,13 @@ test("a worker that is killed loses no run", async () => {
   first.signal("SIGKILL");
   await place.aWorker(settings);
   expect(await place.ended(runId, 20_000)).toMatchObject({ status: "completed", worker_id: "w2", terminal_writes: 1 });
+});
+
+test("a worker that has gone is off the list of the fleet, and stays off", async () => {
+  const worker = await place.aWorker({ RUN_HEARTBEAT_MS: "50" });
+  expect((await worker.stop()).code).toBe(0);
+  const { rows } = await place.database.owner.query("select id from cortex.workers");
+  expect(rows).toEqual([]);
 });
 
 test("a worker refuses nonsense in its environment with one line per mistake", async () => {

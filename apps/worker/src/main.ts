@@ -1,6 +1,6 @@
 import { createLifetime, createLogger, runUntilSignal } from "@cortex/observability";
 import { createConsumer } from "@cortex/queue";
-import { announceWorker, withdrawWorker } from "@cortex/runs";
+import { announceWorker } from "@cortex/runs";
 import { envOrExit } from "./env.ts";
 import { serveHealth } from "./health.ts";
 import { executeRun } from "./jobs/execute-run.ts";
@@ -31,7 +31,6 @@ lifetime.opened("consumer", async () => {
   // First no new runs, then let go of the ones that are held: each goes back to the queue at its last durable step.
   await announceWorker(db, { workerId, concurrency, draining: true });
   await consumer.close();
-  await withdrawWorker(db, { workerId });
 });
 
 const health = await serveHealth({ port: env.WORKER_HEALTH_PORT, services });

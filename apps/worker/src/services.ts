@@ -9,14 +9,14 @@ import {
   type EventLog,
 } from "@cortex/events";
 import type { Lifetime, Logger } from "@cortex/observability";
-import { createProducer } from "@cortex/queue";
+import { createProducer, type Producer } from "@cortex/queue";
 import {
   createLeaseKeeper,
   defaultRunSettings,
   type Deliver,
-  type Delivery,
   type LeaseKeeper,
   type RunSettings,
+  withdrawWorker,
 } from "@cortex/runs";
 import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandbox";
 import type { WorkerEnv } from "./env.ts";
@@ -31,7 +31,7 @@ export interface WorkerServices {
   control: ControlListener;
   leases: LeaseKeeper;
   deliver: Deliver;
-  isQueued: (delivery: Delivery) => Promise<boolean>;
+  jobState: Producer["jobState"];
   model: Model;
   tools: readonly Tool[];
   openSandbox: (project: { accountId: string; projectId: string }) => OpenSandbox;
@@ -62,6 +62,9 @@ export const openServices = async (
     log,
   });
   lifetime.opened("database", () => database.close());
+
+  // After the last heartbeat, which would put the worker back on the list.
+  lifetime.opened("place in the fleet", () => withdrawWorker(database.db, { workerId }));
 
   const redis = connectRedis({ url: env.REDIS_URL, name: "cortex-worker", log });
   lifetime.opened("redis", () => redis.disconnect());
@@ -101,7 +104,7 @@ export const openServices = async (
     control,
     leases,
     deliver: (delivery) => producer.deliver(delivery),
-    isQueued: async (delivery) => (await producer.jobState(delivery)) === "present",
+    jobState: (delivery) => producer.jobState(delivery),
     model,
     tools: await discoverTools(),
     openSandbox: (project) => openSandboxLazily({ db: database.db, provider, log }, project),

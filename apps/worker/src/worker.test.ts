@@ -127,6 +127,16 @@ test("a message posted during a run is taken up at its next step", async () => {
   expect(await lastAnswer(threadId)).toContain("heard you");
 });
 
+test("a message posted during the last answer is answered before the run ends", async () => {
+  const { runId, threadId } = await place.start("[[tokens=30]] [[delay=20]]");
+  await eventually(async () => (await place.events(runId)).some((event) => event.type === "message.delta"));
+  await aMessage(place.database.owner, { threadId, text: "[[say=heard you too]]" });
+  expect(await place.ended(runId)).toMatchObject({ status: "completed" });
+  expect(await lastAnswer(threadId)).toContain("heard you too");
+  const steps = (await place.events(runId)).filter((event) => event.type === "step.started");
+  expect(steps.map((event) => event.step)).toEqual([0, 1]);
+});
+
 test("a budget ends the run", async () => {
   const { runId } = await place.start("[[tokens=400]]", { maxCostUsd: "0.0000001" });
   expect(await place.ended(runId)).toMatchObject({ status: "failed", error: { code: "budget_exceeded" } });

@@ -44,7 +44,7 @@ const furnish = async (accountId: string) => {
   await aGrant(database.owner, { accountId, usd: "1" });
   await database.owner.query(
     `with step as (
-       insert into cortex.run_steps (run_id, step, account_id, attempt, model, usage, started_at) values ($2, 0, $1, 1, 'demo', '{}', now())
+       insert into cortex.run_steps (run_id, step, account_id, attempt, model, usage, seen_seq, started_at) values ($2, 0, $1, 1, 'demo', '{}', 0, now())
      ), call as (
        insert into cortex.tool_calls (run_id, call_id, account_id, step, position, name, arguments, effect, state, attempt)
        values ($2, 'call', $1, 0, 0, 'calculator', '{}', 'pure', 'started', 1)

@@ -193,6 +193,7 @@ export interface RunSteps {
   finish_reason: string | null;
   model: string;
   run_id: string;
+  seen_seq: number;
   started_at: Timestamp;
   step: number;
   usage: Json;

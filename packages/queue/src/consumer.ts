@@ -104,6 +104,8 @@ export const createConsumer = (options: ConsumerOptions, handler: RunHandler): C
       running.set(id, abort);
       locks.taken(id);
       return () => {
+        // A job whose lock was lost may be back in this very process before its first handler has let go.
+        if (running.get(id) !== abort) return;
         running.delete(id);
         locks.released(id);
       };

@@ -9,8 +9,11 @@ export interface Producer {
    * delivered again by the sweeper.
    */
   deliver(delivery: RunDelivery): void;
-  /** `present` while the job waits, rests or is worked on; rejects if Redis does not answer. */
-  jobState(delivery: RunDelivery): Promise<"present" | "absent">;
+  /**
+   * `waiting`: for a worker or for its time; `active`: a worker has it, or had it when it died; `absent`: done with, or never there.
+   * Rejects if Redis does not answer.
+   */
+  jobState(delivery: RunDelivery): Promise<"waiting" | "active" | "absent">;
   close(): Promise<void>;
 }
 
@@ -20,7 +23,7 @@ const commandTimeoutMs = 2_000;
 /** Enough to look back at in the dashboard, little enough to forget about. */
 const kept = { removeOnComplete: { count: 1_000, age: 3_600 }, removeOnFail: { count: 1_000, age: 7 * 24 * 3_600 } };
 
-const unfinished = new Set(["waiting", "active", "delayed", "prioritized", "waiting-children"]);
+const waiting = new Set(["waiting", "delayed", "prioritized", "waiting-children"]);
 
 /** The side of the queue that gives work. Fails fast while Redis is away: it keeps nothing back for later. */
 export const createProducer = (input: { redisUrl: string; prefix: string; log: Logger }): Producer => {
@@ -53,7 +56,8 @@ export const createProducer = (input: { redisUrl: string; prefix: string; log: L
     },
     jobState: async (delivery) => {
       const state = await queue.getJobState(jobId(delivery));
-      return unfinished.has(state) ? "present" : "absent";
+      if (state === "active") return "active";
+      return waiting.has(state) ? "waiting" : "absent";
     },
     close: async () => {
       await Promise.all(underWay);

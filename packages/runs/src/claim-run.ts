@@ -9,11 +9,19 @@ export type ClaimedRun = RunRow;
 /**
  * Takes a run: only if it is queued, or running with a lease that has ended. One statement, so two workers cannot both get it; it
  * also takes the run off the outbox. The clock is the database's, so skewed workers agree.
- * @returns null when the run is not ours to take (ended, leased by a living worker, or gone): acknowledge the job, or see `leaseEnd`
+ *
+ * A run that has used up its attempts without progress is refused here and not only found by the sweeper: the queue brings the job of a
+ * killed worker back before the sweeper looks, and poison would go on killing workers.
+ * @returns null when the run is not ours to take (ended, leased by a living worker, given up, or gone): acknowledge the job, or see
+ *   `leaseLeftMs`
  */
 export const claimRun = async (
   db: Db,
-  input: { runId: string; workerId: string; settings: Pick<RunSettings, "leaseMs" | "maxRunMs"> },
+  input: {
+    runId: string;
+    workerId: string;
+    settings: Pick<RunSettings, "leaseMs" | "maxRunMs" | "maxAttemptsWithoutProgress">;
+  },
 ): Promise<ClaimedRun | null> => {
   const { runId, workerId, settings } = input;
   const result = await sql<ClaimedRun>`
@@ -28,7 +36,8 @@ export const claimRun = async (
         lease_until = clock_timestamp() + ${settings.leaseMs} * interval '1 millisecond',
         deadline_at = coalesce(deadline_at, clock_timestamp() + ${settings.maxRunMs} * interval '1 millisecond')
       where id = ${runId}
-        and (status = 'queued' or (status = 'running' and lease_until < clock_timestamp()))
+        and (status = 'queued' or (status = 'running' and lease_until < clock_timestamp()
+          and attempts_since_step < ${settings.maxAttemptsWithoutProgress}))
       returning *
     ), taken_off as (
       delete from cortex.outbox using claimed where outbox.run_id = claimed.id
@@ -38,15 +47,14 @@ export const claimRun = async (
 };
 
 /**
- * When the lease of a running run ends; null if it is not running. A job that meets a living lease waits until then: it is neither
- * acknowledged (the holder may die) nor taken.
+ * How long the lease of a running run is still good, in milliseconds; null if it is not running, or if its lease is over (the sweeper
+ * decides). A job that meets a living lease waits that long: it is neither acknowledged (the holder may die) nor taken. A duration and not
+ * a time, because the worker's clock need not be the database's.
  */
-export const leaseEnd = async (db: Db, input: { runId: string }): Promise<Date | null> => {
-  const row = await db
-    .selectFrom("agent_runs")
-    .select("lease_until")
-    .where("id", "=", input.runId)
-    .where("status", "=", "running")
-    .executeTakeFirst();
-  return row?.lease_until ?? null;
+export const leaseLeftMs = async (db: Db, input: { runId: string }): Promise<number | null> => {
+  const found = await sql<{ left_ms: number }>`
+    select ceil(extract(epoch from lease_until - clock_timestamp()) * 1000)::int as left_ms
+    from cortex.agent_runs where id = ${input.runId} and status = 'running'`.execute(db);
+  const leftMs = found.rows[0]?.left_ms ?? 0;
+  return leftMs > 0 ? leftMs : null;
 };

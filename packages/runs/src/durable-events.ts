@@ -116,7 +116,8 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
       });
     }
     for (const { message } of messages) {
-      if (message.role === "tool") events.push({ ...base(), type: "message.completed", at: message.created_at, message });
+      if (message.role === "tool")
+        events.push({ ...base(), type: "message.completed", at: message.created_at, message });
     }
     if (step.ended_at) {
       events.push({

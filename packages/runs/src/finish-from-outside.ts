@@ -6,6 +6,8 @@ import { sql } from "kysely";
 /** An end that no attempt writes: the run never started, or its worker is gone for good. */
 export interface OutsideEnd {
   runId: string;
+  /** The attempt on which the end was decided; null: whichever it is by now. */
+  attempt: number | null;
   status: Exclude<TerminalRunStatus, "completed">;
   error: RunError | null;
   receipt: StopReceipt | null;
@@ -13,9 +15,9 @@ export interface OutsideEnd {
 
 /**
  * Ends a run on behalf of nobody: only if no living worker holds it. Raises the attempt, so that a worker that comes back writes nothing;
- * takes the run off the outbox; gives the reservation back; settles what was under way as what it is. The caller then closes the log
- * (`ensureLog` as writer).
- * @returns false if the run has ended meanwhile or is held by a living worker: nothing was written
+ * takes the run off the outbox; gives the reservation back. The caller settles tool calls that were under way, and closes the log after
+ * its commit (`closeLog`).
+ * @returns false if the run has ended meanwhile, is held by a living worker, or was taken up again: nothing was written
  */
 export const finishFromOutside = async (tx: Tx, end: OutsideEnd): Promise<boolean> => {
   const result = await sql<{ account_id: string; reserved_usd: string }>`
@@ -25,7 +27,7 @@ export const finishFromOutside = async (tx: Tx, end: OutsideEnd): Promise<boolea
         attempt = attempt + 1,
         error = ${end.error ? jsonText(end.error) : null}::jsonb,
         stop_receipt = ${end.receipt ? jsonText(end.receipt) : null}::jsonb
-      where id = ${end.runId}
+      where id = ${end.runId} and attempt = coalesce(${end.attempt}::int, attempt)
         and (status in ('queued', 'waiting') or (status = 'running' and lease_until < clock_timestamp()))
       returning id, account_id, reserved_usd
     ), taken_off as (

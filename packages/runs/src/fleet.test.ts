@@ -1,3 +1,4 @@
+import { noUsage } from "@cortex/contracts";
 import { type Database, openDatabase } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
 import { aRun, aThread, aUser, createTestDatabase, eventually, type TestDatabase } from "@cortex/testing";
@@ -29,7 +30,12 @@ afterEach(async () => {
 });
 
 const deps = () => ({ db: worker.db, deliver: (delivery: Delivery) => void delivered.push(delivery) });
-const sweepDeps = () => ({ ...deps(), log: silentLogger(), isQueued: async () => false, eventLog: createMemoryLog() });
+const sweepDeps = () => ({
+  ...deps(),
+  log: silentLogger(),
+  jobState: async () => "absent" as const,
+  eventLog: createMemoryLog(),
+});
 const keeper = () =>
   createLeaseKeeper({ db: worker.db, log: silentLogger() }, { workerId: "w", concurrency: 1, settings });
 const set = (runId: string, assignments: string) =>
@@ -86,8 +92,8 @@ test("a heartbeat renews, hears a stop, and notices a lost run", async () => {
   const other = await aRun(database.owner, { status: "queued" });
   const leases = keeper();
   for (const id of [runId, other.runId]) await claimRun(worker.db, { runId: id, workerId: "w", settings });
-  const stopped = leases.hold({ runId, attempt: 1 });
-  const lost = leases.hold({ runId: other.runId, attempt: 1 });
+  const stopped = leases.hold({ runId, attempt: 1, claimedAt: performance.now() });
+  const lost = leases.hold({ runId: other.runId, attempt: 1, claimedAt: performance.now() });
   await set(runId, "lease_until = now()");
   await eventually(async () => {
     const { rows } = await database.owner.query<{ ahead: boolean }>(
@@ -108,7 +114,7 @@ test("a worker that cannot reach Postgres gives its runs up before their leases 
   const { runId } = await aRun(database.owner, { status: "queued" });
   await claimRun(worker.db, { runId, workerId: "w", settings });
   const leases = keeper();
-  const lease = leases.hold({ runId, attempt: 1 });
+  const lease = leases.hold({ runId, attempt: 1, claimedAt: performance.now() });
   await database.owner.query("revoke update on cortex.agent_runs from cortex_worker");
   await eventually(() => lease.signal.aborted);
   expect(lease.signal.reason).toMatchObject({ reason: "lost" });
@@ -173,8 +179,8 @@ test("a hand-over is no lost attempt, and the successor need not wait", async ()
   const { runId, accountId } = await aRun(database.owner, { thread, status: "queued" });
   const first = await claimRun(worker.db, { runId, workerId: "w1", settings });
   await database.owner.query(
-    `insert into cortex.run_steps (run_id, step, account_id, attempt, model, usage, started_at) values ($1, 0, $2, 1, 'demo', '{}', now())`,
-    [runId, accountId],
+    `insert into cortex.run_steps (run_id, step, account_id, attempt, model, usage, seen_seq, started_at) values ($1, 0, $2, 1, 'demo', $3, 1, now())`,
+    [runId, accountId, JSON.stringify(noUsage)],
   );
   for (const id of ["begun", "not begun"]) {
     await database.owner.query(

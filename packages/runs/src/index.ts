@@ -1,5 +1,5 @@
 export { admitRuns } from "./admission.ts";
-export { type ClaimedRun, claimRun, leaseEnd } from "./claim-run.ts";
+export { type ClaimedRun, claimRun, leaseLeftMs } from "./claim-run.ts";
 export { closeLog } from "./close-log.ts";
 export { deleteRun } from "./delete-run.ts";
 export { durableEvents, eventIdentity, terminalEvent, workedAttempts } from "./durable-events.ts";

@@ -14,7 +14,8 @@ export interface Lease {
 }
 
 export interface LeaseKeeper {
-  hold(run: HeldRun): Lease;
+  /** @param run.claimedAt the monotonic clock before the claim was sent: the lease may be as old as that */
+  hold(run: HeldRun & { claimedAt: number }): Lease;
   /** A stop request for a run was heard; nothing happens if it is not held here. */
   stop(runId: string): void;
   /** Lets go of everything: the leases abort with that reason. */
@@ -28,13 +29,15 @@ export interface LeaseKeeper {
 }
 
 interface Held extends HeldRun {
+  /** Since then, at the earliest, the lease counts: a moment before the request was sent, not when its answer came. */
+  renewedAt: number;
   abort: AbortController;
 }
 
 /**
  * Renews the leases of all runs of a worker with one statement per heartbeat, and turns what comes back into abort signals. It also
- * watches its own clock: a partitioned worker hears nothing, so silence for `giveUpAfterMs` counts as lost. That is shorter than the
- * lease, hence this worker is quiet before another may start.
+ * watches its own clock: a partitioned worker hears nothing, so a lease that was not renewed for `giveUpAfterMs` counts as lost. That is
+ * shorter than the lease, hence this worker is quiet before another may start.
  */
 export const createLeaseKeeper = (
   deps: { db: Db; log: Logger },
@@ -56,6 +59,7 @@ export const createLeaseKeeper = (
     const asked = [...runs.values()].filter((run) => !run.abort.signal.aborted);
     const ended = closed;
     closed = [];
+    const sentAt = performance.now();
     try {
       const answer = await heartbeat(deps.db, {
         workerId: input.workerId,
@@ -67,6 +71,7 @@ export const createLeaseKeeper = (
       lastBeat = performance.now();
       for (const run of asked) {
         const state = answer.held.get(run.runId);
+        if (state) run.renewedAt = sentAt;
         // Released in the meantime is not lost.
         if (!state && runs.get(run.runId) === run) end(run, "lost");
         if (state?.stopRequested) end(run, "stopped");
@@ -79,7 +84,8 @@ export const createLeaseKeeper = (
 
   // A clock of its own: the heartbeat itself may hang on a dead connection.
   const watch = setInterval(() => {
-    if (performance.now() - lastBeat > settings.giveUpAfterMs) for (const run of runs.values()) end(run, "lost");
+    const oldest = performance.now() - settings.giveUpAfterMs;
+    for (const run of runs.values()) if (run.renewedAt < oldest) end(run, "lost");
   }, settings.heartbeatMs);
 
   const loop = (): void => {
@@ -92,9 +98,8 @@ export const createLeaseKeeper = (
   loop();
 
   return {
-    hold: (claimed) => {
-      const run: Held = { ...claimed, abort: new AbortController() };
-      if (runs.size === 0) lastBeat = Math.max(lastBeat, performance.now() - settings.heartbeatMs);
+    hold: ({ claimedAt, ...claimed }) => {
+      const run: Held = { ...claimed, renewedAt: claimedAt, abort: new AbortController() };
       runs.set(claimed.runId, run);
       return {
         signal: run.abort.signal,

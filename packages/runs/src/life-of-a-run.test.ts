@@ -1,146 +1,24 @@
-import { type AppError, noUsage, type UnplacedEvent } from "@cortex/contracts";
-import { asAccount, type Database, openDatabase } from "@cortex/db";
+import { type AppError } from "@cortex/contracts";
+import { asAccount } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
-import { aGrant, aMember, aThread, aUser, aWorker, createTestDatabase, type TestDatabase } from "@cortex/testing";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type ClaimedRun, claimRun } from "./claim-run.ts";
+import { aGrant, aMember, aThread, aUser } from "@cortex/testing";
+import { afterAll, expect, test } from "vitest";
+import { claimRun } from "./claim-run.ts";
 import { closeLog } from "./close-log.ts";
-import { durableEvents, eventIdentity } from "./durable-events.ts";
-import type { EngineEvent } from "./engine-events.ts";
 import { ensureLog, openLog } from "./ensure-log.ts";
 import { createRecorder } from "./recorder.ts";
-import { type Delivery, FencedError } from "./run.ts";
-import { runFacts } from "./run-facts.ts";
-import { readPostedMessages, readRunInput } from "./run-input.ts";
+import { FencedError } from "./run.ts";
+import { readPostedMessages } from "./run-input.ts";
 import { defaultRunSettings } from "./settings.ts";
-import { startRun, type StartRunInput } from "./start-run.ts";
+import { startRun } from "./start-run.ts";
 import { stopRun } from "./stop-run.ts";
-import { createMemoryLog } from "./testing/memory-log.ts";
+import { answered, called, nothingElse, stepDone } from "./testing/engine-script.ts";
+import { createRunFixture, startInput } from "./testing/run-fixture.ts";
 
-let database: TestDatabase;
-let api: Database;
-let worker: Database;
-const delivered: Delivery[] = [];
-const log = createMemoryLog();
-
-beforeAll(async () => {
-  database = await createTestDatabase();
-  const options = { poolSize: 8, name: "test", log: silentLogger() };
-  api = openDatabase({ ...options, url: database.apiUrl });
-  worker = openDatabase({ ...options, url: database.workerUrl });
-  await aWorker(database.owner, { concurrency: 1_000 });
-});
-afterAll(async () => {
-  await Promise.all([api.close(), worker.close()]);
-  await database.drop();
-});
-
-const deps = () => ({
-  db: api.db,
-  deliver: (delivery: Delivery) => void delivered.push(delivery),
-  defaultModel: "demo",
-  checkModel: () => undefined,
-});
-
-const startInput = (input: { userId: string; threadId: string } & Partial<StartRunInput>): StartRunInput => ({
-  accountId: null,
-  requestId: "req-1",
-  agentId: null,
-  model: null,
-  prompt: "hello",
-  maxCostUsd: null,
-  tools: null,
-  metadata: {},
-  ...input,
-});
-
-const aStart = async (options: { planId?: string } = {}) => {
-  const user = await aUser(database.owner, options);
-  const thread = await aThread(database.owner, { accountId: user.accountId });
-  return { ...user, ...thread };
-};
-
-const aClaimedRun = async () => {
-  const place = await aStart({ planId: "local" });
-  const started = await startRun(deps(), startInput(place));
-  const run = await claim(started.agent_run_id);
-  return { place, run };
-};
-
-const claim = async (runId: string): Promise<ClaimedRun> => {
-  const run = await claimRun(worker.db, { runId, workerId: "w1", settings: defaultRunSettings });
-  if (!run) throw new Error("the claim was refused");
-  return run;
-};
-
-const aRecorder = async (run: ClaimedRun) => {
-  const state = await openLog({ db: worker.db, log }, run);
-  const input = await readRunInput(worker.db, run);
-  const recorder = createRecorder(
-    { db: worker.db, sink: log.sink(run.id, state) },
-    { run, nextSeq: input.nextSeq, firstStep: input.firstStep, resumed: input.left?.open ?? null },
-  );
-  return { recorder, input };
-};
-
-const answered = (
-  step: number,
-  text: string,
-  calls: { id: string; name: string; effect: "pure" | "once" }[] = [],
-): EngineEvent => ({
-  type: "model.completed",
-  step,
-  message: {
-    id: crypto.randomUUID() as never,
-    text,
-    tool_calls: calls.map(({ id, name }) => ({ id, name, arguments: { expression: "1" } })),
-    status: "complete",
-  },
-  claims: calls.map(({ id, name, effect }) => ({ tool_call_id: id, name, effect })),
-  usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
-  cost_usd: "0.001",
-  finish_reason: "stop",
-  duration_ms: 12,
-});
-
-const called = (id: string, name: string, result: string): EngineEvent[] => [
-  { type: "tool_call.started", tool_call_id: id, name, arguments: {} },
-  {
-    type: "tool_call.completed",
-    tool_call_id: id,
-    name,
-    result,
-    is_error: false,
-    effect_state: name === "shell" ? "done" : "none",
-    duration_ms: 3,
-  },
-];
-
-const stepDone = (step: number): EngineEvent => ({
-  type: "step.completed",
-  step,
-  usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
-  cost_usd: "0.001",
-  duration_ms: 20,
-});
-
-const nothingElse = { unreported: { usage: noUsage, cost_usd: "0" } };
-const one = async <Row>(sql: string, values: unknown[]): Promise<Row> =>
-  (await database.owner.query(sql, values)).rows[0] as Row;
-
-const factsOf = (runId: string, accountId: string) =>
-  asAccount(worker.db, { accountId }, (tx) => runFacts(tx, { runId }));
-
-/** What Postgres says the log must hold is what it holds, previews aside. */
-const expectExactLog = async (runId: string, accountId: string) => {
-  const facts = await factsOf(runId, accountId);
-  if (!facts) throw new Error("no such run");
-  const held = log.entries(runId).filter((event) => !event.type.endsWith(".delta") && event.type !== "resync");
-  expect(held.map(eventIdentity)).toEqual(durableEvents(facts).map(eventIdentity));
-  const timeless = (events: readonly UnplacedEvent[]) =>
-    events.map(({ at: _at, ...event }) => ({ ...event, duration_ms: 0, seq: 0 }));
-  expect(timeless(held)).toEqual(timeless(durableEvents(facts)));
-};
+const fixture = await createRunFixture();
+const { database, api, worker, delivered, log, deps } = fixture;
+const { aStart, aClaimedRun, claim, aRecorder, one, factsOf, expectExactLog, loseWorker, post } = fixture;
+afterAll(() => fixture.close());
 
 test("a run with a tool call and an answer: rows, money, log, one end", async () => {
   const { place, run } = await aClaimedRun();
@@ -265,9 +143,7 @@ test("a run is claimed once; a living lease is respected, an ended one is not", 
     ),
   );
   expect(claims.filter(Boolean)).toHaveLength(1);
-  await database.owner.query("update cortex.agent_runs set lease_until = now() - interval '1 second' where id = $1", [
-    runId,
-  ]);
+  await loseWorker(runId);
   expect((await claim(runId)).attempt).toBe(2);
 });
 
@@ -275,9 +151,7 @@ test("a superseded attempt changes nothing, anywhere", async () => {
   const { place, run } = await aClaimedRun();
   const { recorder } = await aRecorder(run);
   await recorder.record(answered(0, "", [{ id: "call-1", name: "shell", effect: "once" }]));
-  await database.owner.query("update cortex.agent_runs set lease_until = now() - interval '1 second' where id = $1", [
-    run.id,
-  ]);
+  await loseWorker(run.id);
   const second = await claim(run.id);
   const before = await factsOf(run.id, place.accountId);
   for (const event of called("call-1", "shell", "late")) await recorder.record(event);
@@ -297,16 +171,13 @@ test("a message posted while the last answer is written keeps the run going", as
   const { recorder } = await aRecorder(run);
   await recorder.record(answered(0, "the answer"));
   await recorder.record(stepDone(0));
-  await database.owner.query(
-    `with t as (update cortex.threads set next_seq = next_seq + 1 where id = $1 returning next_seq - 1 as seq)
-     insert into cortex.messages (account_id, thread_id, seq, role, content) select $2, $1, seq, 'user', '[{"type":"text","text":"wait"}]' from t`,
-    [place.threadId, place.accountId],
-  );
+  await post(place, "wait");
   expect(await recorder.finish({ kind: "completed", ...nothingElse }, null)).toEqual({ kind: "posted" });
   const posted = await readPostedMessages(worker.db, {
     accountId: place.accountId,
     threadId: place.threadId,
     fromSeq: 1,
+    toSeq: 2,
     runId: run.id,
   });
   expect(posted.map((message) => message.seq)).toEqual([1]);
@@ -353,7 +224,7 @@ test("stopping a running run keeps the partial text, settles open calls, and say
   const unfinished = [{ tool_call_id: "call-1", name: "shell", result: "not known", effect_state: "unknown" as const }];
   await recorder.finish(
     { kind: "aborted", interrupted: null, unfinished, aborted: ["tool call shell"], ...nothingElse },
-    { requestedAt: new Date(), killed: [] },
+    { killed: [] },
   );
   const row = await one<{ status: string; state: string; receipt: unknown }>(
     `select status, stop_receipt as receipt, (select state from cortex.tool_calls where run_id = agent_runs.id) as state from cortex.agent_runs where id = $1`,
@@ -395,9 +266,7 @@ test("a successor appends what a dead attempt committed but did not get out", as
   for (const event of called("call-1", "calculator", "15")) await recorder.record(event);
   await recorder.record(stepDone(0));
   expect(log.entries(run.id)).toHaveLength(state.length);
-  await database.owner.query("update cortex.agent_runs set lease_until = now() - interval '1 second' where id = $1", [
-    run.id,
-  ]);
+  await loseWorker(run.id);
   const second = await aRecorder(await claim(run.id));
   expect(log.entries(run.id).map((event) => event.type)).toEqual([
     "run.queued",

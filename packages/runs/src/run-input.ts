@@ -55,8 +55,8 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
       ])
       .where("agent_runs.id", "=", run.id)
       .executeTakeFirstOrThrow();
-    // Without a message of its own a run has stored no step.
-    const begun = messages.some((message) => message.run_id === run.id);
+    // Without a message of its own, a first attempt has stored no step: the happy path asks for none.
+    const begun = run.attempt > 1 || messages.some((message) => message.run_id === run.id);
     const { seenSeq, ...progress } = begun ? await readProgress(tx, run) : notBegun;
     return {
       messages: unseenLast(messages, { runId: run.id, seenSeq }),

@@ -49,7 +49,13 @@ export const stopRun = async (
       killed: [],
       charged_usd: canonicalUsd(run.cost_usd),
     };
-    const endedHere = await finishFromOutside(tx, { runId: input.runId, status: "stopped", error: null, receipt });
+    const endedHere = await finishFromOutside(tx, {
+      runId: input.runId,
+      attempt: null,
+      status: "stopped",
+      error: null,
+      receipt,
+    });
     return { run: endedHere ? { ...run, status: "stopped" as const } : run, endedHere };
   });
   if (!stopped) return null;

@@ -40,8 +40,8 @@ const types = async (run: TestRun) => (await read(run))?.map(({ type }) => type)
 /** The row of a model call. */
 const aStep = (run: TestRun, step: number, costUsd = "0.01", attempt = 1) =>
   database.owner.query(
-    `insert into cortex.run_steps (run_id, step, account_id, attempt, model, usage, cost_usd, started_at)
-     values ($1, $2, $3, $4, 'demo', $5, $6, now() - interval '1 minute')`,
+    `insert into cortex.run_steps (run_id, step, account_id, attempt, model, usage, cost_usd, seen_seq, started_at)
+     values ($1, $2, $3, $4, 'demo', $5, $6, 0, now() - interval '1 minute')`,
     [run.runId, step, run.accountId, attempt, JSON.stringify({ ...noUsage, input_tokens: 10 + step }), costUsd],
   );
 

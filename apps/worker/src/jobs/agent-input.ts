@@ -1,5 +1,5 @@
 import { type AgentInput, fromStored, type ModelParameters, type Tool } from "@cortex/agentpress";
-import { canonicalUsd, Usage } from "@cortex/contracts";
+import { canonicalUsd } from "@cortex/contracts";
 import type { ClaimedRun, RunInput } from "@cortex/runs";
 import { z } from "zod";
 
@@ -32,7 +32,7 @@ export const agentInput = (run: ClaimedRun, input: RunInput): AgentInput => {
       ...(run.max_cost_usd === null ? {} : { maxCostUsd: canonicalUsd(run.max_cost_usd) }),
     },
     firstStep: input.firstStep,
-    spent: { usage: Usage.parse(run.usage), cost_usd: canonicalUsd(run.cost_usd) },
+    spent: { usage: input.spent.usage, cost_usd: input.spent.costUsd },
     ...(input.left ? { pendingToolCalls: input.left.calls } : {}),
   };
 };

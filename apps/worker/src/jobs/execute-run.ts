@@ -12,7 +12,7 @@ import {
   handOver,
   type Lease,
   LeaseEnded,
-  leaseEnd,
+  leaseLeftMs,
   openLog,
   readPostedMessages,
   readRunInput,
@@ -34,12 +34,15 @@ export const executeRun = async (
   signal: AbortSignal,
 ): Promise<JobVerdict> => {
   const { db, leases, log } = services;
+  const claimedAt = performance.now();
   const run = await claimRun(db, { runId: job.runId, workerId: services.workerId, settings: services.settings });
   if (!run) {
-    const until = await leaseEnd(db, job);
-    return until ? { kind: "delay", untilMs: until.getTime() + 100 } : { kind: "done" };
+    const leftMs = await leaseLeftMs(db, job);
+    return leftMs === null ? { kind: "done" } : { kind: "delay", untilMs: Date.now() + leftMs + 100 };
   }
-  const lease = leases.hold({ runId: run.id, attempt: run.attempt });
+  const lease = leases.hold({ runId: run.id, attempt: run.attempt, claimedAt });
+  // Its worker died before it could hear the stop.
+  if (run.stop_requested_at) lease.end("stopped");
   const stopListening = services.control.watch(run.id);
   const queueSays = () => lease.end(signal.reason === "shutdown" ? "shutdown" : "lost");
   signal.addEventListener("abort", queueSays, { once: true });
@@ -122,10 +125,7 @@ const untilItEnds = async (
         return { kind: "handBack" };
       }
     }
-    const finished = await recorder.finish(
-      outcome,
-      outcome.kind === "aborted" ? { requestedAt: new Date(), killed: [] } : null,
-    );
+    const finished = await recorder.finish(outcome, outcome.kind === "aborted" ? { killed: [] } : null);
     if (finished.kind === "ended") {
       if (finished.cursor !== null) services.leases.noteClosed(run.id, finished.cursor);
       return { kind: "done" };
@@ -141,17 +141,15 @@ const drive = async (
   input: RunInput,
   recorder: Recorder,
 ): Promise<AgentOutcome> => {
-  let seen = recorder.nextSeq();
+  let seen = input.nextSeq;
   const hooks: AgentHooks = {
     nextMessages: async () => {
       if (!recorder.posted()) return [];
-      const posted = await readPostedMessages(services.db, {
-        accountId: run.account_id,
-        threadId: run.thread_id,
-        fromSeq: seen,
-        runId: run.id,
-      });
-      seen = recorder.nextSeq();
+      // No further than what the recorder counts as seen: the rest is reported by its next write.
+      const toSeq = Math.max(seen, recorder.nextSeq());
+      const { id: runId, account_id: accountId, thread_id: threadId } = run;
+      const posted = await readPostedMessages(services.db, { accountId, threadId, fromSeq: seen, toSeq, runId });
+      seen = toSeq;
       return posted.map(fromStored);
     },
     beforeStep: async () => {

@@ -1,0 +1,49 @@
+import { noUsage } from "@cortex/contracts";
+import type { EngineEvent } from "../engine-events.ts";
+
+/*
+ * What an engine would yield, for tests of what is made of it.
+ */
+
+export const answered = (
+  step: number,
+  text: string,
+  calls: { id: string; name: string; effect: "pure" | "once" }[] = [],
+): EngineEvent => ({
+  type: "model.completed",
+  step,
+  message: {
+    id: crypto.randomUUID() as never,
+    text,
+    tool_calls: calls.map(({ id, name }) => ({ id, name, arguments: { expression: "1" } })),
+    status: "complete",
+  },
+  claims: calls.map(({ id, name, effect }) => ({ tool_call_id: id, name, effect })),
+  usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
+  cost_usd: "0.001",
+  finish_reason: "stop",
+  duration_ms: 12,
+});
+
+export const called = (id: string, name: string, result: string): EngineEvent[] => [
+  { type: "tool_call.started", tool_call_id: id, name, arguments: {} },
+  {
+    type: "tool_call.completed",
+    tool_call_id: id,
+    name,
+    result,
+    is_error: false,
+    effect_state: name === "shell" ? "done" : "none",
+    duration_ms: 3,
+  },
+];
+
+export const stepDone = (step: number): EngineEvent => ({
+  type: "step.completed",
+  step,
+  usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
+  cost_usd: "0.001",
+  duration_ms: 20,
+});
+
+export const nothingElse = { unreported: { usage: noUsage, cost_usd: "0" } };
