@@ -1,8 +1,8 @@
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const root = resolve(import.meta.dirname, "../..");
@@ -21,7 +21,7 @@ export async function rowTypesOf(databaseUrl: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "cortex-types-"));
   try {
     const file = join(folder, "types.gen.ts");
-    const program = createRequire(import.meta.url).resolve("kysely-codegen/dist/cli/bin.js");
+    const program = fileURLToPath(import.meta.resolve("kysely-codegen/dist/cli/bin.js"));
     const options = [
       ...["--dialect", "postgres", "--url", databaseUrl, "--out-file", file, "--log-level", "error"],
       ...["--default-schema", "cortex", "--include-pattern", "cortex.*"],
