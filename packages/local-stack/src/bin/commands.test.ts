@@ -42,6 +42,9 @@ test(
     const broken = runCommandLine("demo", ["[[fail=401]]"], environment);
     expect([await broken.ended, broken.output()]).toEqual([1, expect.stringContaining("model_auth")]);
 
+    const failing = runCommandLine("demo", ['[[tool=calculator {"expression":"1 / 0"}]]'], environment);
+    expect([await failing.ended, failing.output()]).toEqual([1, expect.stringContaining("calculator failed")]);
+
     const second = runCommandLine("start", [], environment);
     expect([await second.ended, second.output()]).toEqual([
       1,

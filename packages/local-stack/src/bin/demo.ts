@@ -1,4 +1,4 @@
-import { ask } from "../demo/ask.ts";
+import { type Answer, ask } from "../demo/ask.ts";
 import { openDemoStack } from "../demo/open-demo-stack.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { createRunView } from "../terminal/run-view.ts";
@@ -6,10 +6,11 @@ import { runCommand } from "./command.ts";
 
 /*
  * `npm run demo -- "question"`: one run, drawn while it happens. Asks the stack that runs on the data folder, else starts one
- * and ends it. Exit code 0 when the run completed, 1 otherwise.
+ * and ends it. Exit code 0 when the run completed and its tools worked, 1 otherwise.
  */
 
 const DEFAULT_QUESTION = "What is 5 + 10, then multiply by 3?";
+const DEFAULT_ANSWER = "45";
 
 await runCommand({ interruptedCode: 1 }, async ({ root, settings, environment, style, write, signal }) => {
   const question = process.argv.slice(2).join(" ").trim() || DEFAULT_QUESTION;
@@ -17,9 +18,19 @@ await runCommand({ interruptedCode: 1 }, async ({ root, settings, environment, s
   const stack = await openDemoStack({ root, settings, environment, progress, signal });
   try {
     write(`${style.bold(question)}\n`);
-    const outcome = await ask({ stack: stack.file, question, view: createRunView(write, style), signal });
-    return outcome === "run.completed" ? 0 : 1;
+    const answer = await ask({ stack: stack.file, question, view: createRunView(write, style), signal });
+    const complaint = whatIsWrong(question, answer);
+    if (complaint !== null) write(`${style.red(complaint)}\n`);
+    return answer.end === "run.completed" && complaint === null ? 0 : 1;
   } finally {
     await stack.close();
   }
 });
+
+/** A demo that shows a failing tool, or a sum that is not one, has not shown that things work. */
+function whatIsWrong(question: string, answer: Answer): string | null {
+  if (answer.failedTools.length > 0) return `Not all went well: ${answer.failedTools.join(", ")} failed.`;
+  const known = question === DEFAULT_QUESTION && answer.end === "run.completed";
+  if (known && !answer.text.includes(DEFAULT_ANSWER)) return `The answer should have been ${DEFAULT_ANSWER}.`;
+  return null;
+}

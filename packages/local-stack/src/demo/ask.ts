@@ -1,5 +1,5 @@
 import { type Client, createClient } from "@cortex/client";
-import type { TerminalEventType } from "@cortex/contracts";
+import type { Message, TerminalEventType } from "@cortex/contracts";
 import { signIn } from "../stack/demo-user.ts";
 import { StackError } from "../stack-error.ts";
 import type { StackFile } from "../stack/stack-file.ts";
@@ -10,6 +10,15 @@ const MAX_BREAKS = 8;
 /** Ctrl-C promises 5 s for everything. */
 const STOP_TIMEOUT_MS = 1_000;
 
+/** How a question ended. */
+export type Answer = {
+  end: TerminalEventType;
+  /** the agent's last words */
+  text: string;
+  /** names of the tools whose calls ended in an error */
+  failedTools: string[];
+};
+
 /**
  * Asks the stack's agent a question as the demo user, in a new thread, and draws the run while it happens. An abort asks the
  * stack to stop the run, and then throws. Errors: `start_failed` (nobody to sign in as), and those of the client.
@@ -19,7 +28,7 @@ export async function ask(input: {
   question: string;
   view: RunView;
   signal: AbortSignal;
-}): Promise<TerminalEventType> {
+}): Promise<Answer> {
   const { stack, question, view, signal } = input;
   if (stack.demo_user === null || stack.supabase_anon_key === null) {
     throw new StackError(
@@ -35,17 +44,24 @@ export async function ask(input: {
   const client = createClient({ baseUrl: stack.api_url, token: async () => token });
   const thread = await client.createThread({ title: question.slice(0, 100) }, { signal });
   const run = await client.startRun(thread.id, { prompt: question }, { signal });
+  const answer = { text: "", failedTools: [] as string[] };
   try {
     for await (const event of client.followRun(run.agent_run_id, { signal, maxFailures: MAX_BREAKS })) {
       view.show(event);
       if (event.type === "run.completed" || event.type === "run.failed" || event.type === "run.stopped")
-        return event.type;
+        return { end: event.type, ...answer };
+      if (event.type === "tool_call.completed" && event.is_error) answer.failedTools.push(event.name);
+      if (event.type === "message.completed" && event.message.role === "assistant") answer.text = textOf(event.message);
     }
   } catch (error) {
     if (signal.aborted) await stopQuietly(client, run.agent_run_id);
     throw error;
   }
   throw new StackError("not_ready", "The stream of the run ended without its last event: see the API's log.");
+}
+
+function textOf(message: Message): string {
+  return message.content.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
 /** Nobody watches any more: the run should not go on for nothing. If that cannot be said, it ends by itself. */
