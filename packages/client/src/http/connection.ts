@@ -51,17 +51,14 @@ export const sendOnce = async (
 };
 
 /** The value, or the signal's reason if that comes first: a renewal that hangs must not hang the call. */
-const unlessAborted = async <Value>(value: Promise<Value> | Value, signal: AbortSignal): Promise<Value> => {
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort);
-  try {
+const unlessAborted = <Value>(value: Promise<Value> | Value, signal: AbortSignal): Promise<Value> =>
+  new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error);
+    signal.addEventListener("abort", abort);
     if (signal.aborted) abort();
-    return await Promise.race([aborted.promise, value]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-};
+    const letGo = (): void => signal.removeEventListener("abort", abort);
+    Promise.resolve(value).then(resolve, reject).finally(letGo);
+  });
 
 /** What a rejected fetch or read means: the signal's reason if it was us who ended it. */
 export const brokenOff = (error: unknown, signal: AbortSignal, what: string): unknown =>

@@ -351,6 +351,13 @@ test("an abort throws its reason: before, while it waits for news, and while it 
   await expect(waiting).rejects.toThrow("waiting");
   await eventually(() => closed.length === 1);
 
+  await using whole = await serve((_, response) => void openStreamAnswer(response).end(restOf(shortRun, null)));
+  const between = new AbortController();
+  const arrived = clientOf(whole.url).followRun(runId, { signal: between.signal });
+  await arrived.next();
+  between.abort(new Error("between"));
+  await expect(arrived.next()).rejects.toThrow("between");
+
   await using down = await serve((_, response) => problem(response, 503, "unavailable", { retry_after_ms: 3_600_000 }));
   const later = new AbortController();
   const paused = follow(down.url, { signal: later.signal, onBreak: () => later.abort(new Error("paused")) });

@@ -71,6 +71,7 @@ export async function* followRun(
         unreadable = 0;
         last = next.value.at;
         if (next.value.event !== null) yield next.value.event;
+        signal?.throwIfAborted(); // what has arrived already is not shown any more
       }
     } finally {
       await stream.return("ended");
