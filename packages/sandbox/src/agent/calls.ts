@@ -119,7 +119,7 @@ export const serveCalls = (deps: {
       case FrameType.data:
         if (call === undefined) return;
         // Copied: the payload is a view on a buffer of the reader, and a body may be taken much later.
-        call.chunks.push(Uint8Array.from(readData(frame.payload).data));
+        call.chunks.push(new Uint8Array(readData(frame.payload).data));
         return wake(call);
       case FrameType.end:
         if (call === undefined) return;

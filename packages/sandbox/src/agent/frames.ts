@@ -44,9 +44,9 @@ export const maxDataBytes = 64 * 1024;
 
 /**
  * Bytes of a call that may be under way and not yet dealt with, each way. It bounds what either side ever holds for a call, however
- * much the call moves: four frames, so that the pipe stays full while one of them is being dealt with.
+ * much the call moves: eight frames, so that the pipe stays full while some of them are being dealt with.
  */
-export const windowBytes = 4 * maxDataBytes;
+export const windowBytes = 8 * maxDataBytes;
 
 /** A control frame holds at most a list of 10,000 entries with long names. */
 const maxPayloadBytes = 16 * 1024 * 1024;

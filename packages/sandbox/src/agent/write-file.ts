@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { constants, linkSync, lstatSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
 import { chmod, type FileHandle, lstat, mkdir, readdir, stat, unlink } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,6 +11,9 @@ interface Unfinished {
   handle: FileHandle;
   located: string;
 }
+
+/** Unique by all likelihood, and opened only if it is. Not from node:crypto, whose loading would be a fifth of the agent's start. */
+const uniqueName = (): string => Math.random().toString(36).slice(2) + performance.now().toString(36).replace(".", "");
 
 /** The folder is removed by whoever finishes last, so it may vanish between being made and being used; more often than this, it cannot. */
 const maxTries = 20;
@@ -27,7 +29,7 @@ const openUnfinished = async (workspace: Workspace, path: string): Promise<Unfin
       if (attempt < maxTries) continue;
       throw new OperationError("file_exists", `Something is in the way: ${unfinishedFolder}`);
     }
-    const located = join(folder, randomUUID());
+    const located = join(folder, uniqueName());
     try {
       return { handle: await openLocated(workspace, located, path, flags), located };
     } catch (error) {
@@ -43,6 +45,10 @@ const removeFolderIfEmpty = (workspace: Workspace): void => {
     // Another write is under way (not empty), or its end removed the folder before us.
     if (!["ENOTEMPTY", "EEXIST", "ENOENT"].includes(errnoOf(error) ?? "")) throw error;
   }
+};
+
+const writeAll = async (handle: FileHandle, bytes: Uint8Array): Promise<void> => {
+  for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at)).bytesWritten;
 };
 
 interface WriteArguments {
@@ -99,7 +105,7 @@ export const writeFile =
 
     const unfinished = await openUnfinished(workspace, path);
     try {
-      for await (const chunk of body) await unfinished.handle.writeFile(chunk);
+      for await (const chunk of body) await writeAll(unfinished.handle, chunk);
       if (signal.aborted) throw new OperationError("invalid_argument", "The write was cancelled.");
       const mode = input.mode ?? (current?.isFile() ? Number(current.mode) : 0o644);
       await unfinished.handle.close();

@@ -219,7 +219,7 @@ export class AgentLink {
     call.unacknowledged += data.length;
     if (call.unacknowledged > windowBytes) throw new TypeError("more data than was allowed");
     // Copied: the payload is a view on the reader's buffer.
-    const bytes = Uint8Array.from(data);
+    const bytes = new Uint8Array(data);
     call.delivered = call.delivered.then(async () => {
       await call.onData(channel, bytes);
       call.unacknowledged -= bytes.length;
