@@ -95,6 +95,25 @@ grant select, insert, update, delete on cortex.idempotency_keys to cortex_api;
 create policy api_all on cortex.idempotency_keys for all to cortex_api
   using (account_id in (select cortex.writable_accounts())) with check (account_id in (select cortex.writable_accounts()));
 
+-- Old idempotency keys of all accounts go, a batch at a time. Runs as its owner: the worker that calls it may not read them.
+create function cortex.purge_idempotency_keys(batch int) returns int
+  language sql volatile security definer set search_path = ''
+  as $$
+    with old as (
+      select account_id, key from cortex.idempotency_keys
+      where created_at < now() - interval '7 days'
+      order by created_at limit batch
+      for update skip locked
+    ), gone as (
+      delete from cortex.idempotency_keys using old
+      where idempotency_keys.account_id = old.account_id and idempotency_keys.key = old.key
+      returning 1
+    )
+    select count(*)::int from gone
+  $$;
+revoke execute on function cortex.purge_idempotency_keys(int) from public;
+grant execute on function cortex.purge_idempotency_keys(int) to cortex_worker;
+
 -- The plans of the house; packages/billing/src/plans.ts is the same table in code, and a test keeps them equal.
 insert into cortex.plans (id, name, unlimited, reserve_usd, max_parallel_runs, max_active_runs, models) values
   ('local', 'Local', true, 0, null, null, null),

@@ -50,22 +50,49 @@ create view cortex.admission_order as
     join cortex.accounts on accounts.id = ranked.account_id
     join cortex.plans on plans.id = accounts.plan_id;
 
+-- How many of those who wait could run now if there was room: an account at its limit, however many runs it has waiting, keeps nobody else
+-- from starting at once.
+create function cortex.eligible_waiting() returns int
+  language plpgsql volatile security definer set search_path = ''
+  as $$
+  begin
+    -- Nearly always nobody waits, and this is all there is to it.
+    if not exists (select 1 from cortex.outbox where admitted_at is null) then
+      return 0;
+    end if;
+    return (
+      select coalesce(sum(case when plans.max_parallel_runs is null then waiting.runs
+        else least(waiting.runs, greatest(0, plans.max_parallel_runs - coalesce(taken.places, 0))) end), 0)
+      from (select account_id, count(*) as runs from cortex.outbox where admitted_at is null group by account_id) waiting
+        join cortex.accounts on accounts.id = waiting.account_id
+        join cortex.plans on plans.id = accounts.plan_id
+        left join (
+          select account_id, count(*) as places from cortex.agent_runs
+          where status = 'running' or (status = 'queued' and admitted_at is not null)
+          group by account_id
+        ) taken on taken.account_id = waiting.account_id
+    );
+  end $$;
+
 -- Admits as many waiting runs as there is room for. Whoever calls it delivers them after its commit; what is not delivered (a crash in
--- between, Redis down) is found again by the relay, because the outbox row stays until the run is claimed.
+-- between, Redis down) is found again by the sweeper, because the outbox row stays until the run is claimed.
 create function cortex.admit_runs(batch int) returns table (run_id uuid, delivery int)
   language plpgsql volatile security definer set search_path = ''
   as $$
   declare
     places int;
   begin
-    -- Nearly always nobody waits, and this is all there is to it.
-    if not exists (select 1 from cortex.outbox where admitted_at is null) then
+    if cortex.eligible_waiting() = 0 then
       return;
     end if;
+    -- One at a time, so that two who count the same free places do not both fill them. Each statement below sees what the one before has
+    -- committed.
+    perform pg_catalog.pg_advisory_xact_lock(7262021);
     places := least(batch, cortex.fleet_capacity() - cortex.slots_taken());
     if places <= 0 then
       return;
     end if;
+    -- A run's row is locked before its outbox row, as whoever ends or claims a run does; the other way round is a deadlock with a stop.
     return query
       with chosen as (
         select line.run_id from cortex.admission_order line
@@ -73,12 +100,12 @@ create function cortex.admit_runs(batch int) returns table (run_id uuid, deliver
         order by line.turn, line.created_at, line.run_id
         limit places
       ), locked as (
-        select waiting.run_id from cortex.outbox waiting
-        where waiting.run_id in (select chosen.run_id from chosen) and waiting.admitted_at is null
+        select id from cortex.agent_runs
+        where id in (select chosen.run_id from chosen) and status = 'queued'
         for update skip locked
       ), marked as (
         update cortex.outbox set admitted_at = clock_timestamp()
-        where outbox.run_id in (select locked.run_id from locked)
+        where outbox.run_id in (select locked.id from locked) and admitted_at is null
         returning outbox.run_id
       )
       update cortex.agent_runs set admitted_at = clock_timestamp(), delivery = agent_runs.delivery + 1
@@ -87,8 +114,10 @@ create function cortex.admit_runs(batch int) returns table (run_id uuid, deliver
   end $$;
 
 -- The happy path of a start: may a new run of this account be admitted with the statement that creates it? Yes, if there is room for it
--- after everybody who waits already, and within its plan. Starts that commit at the same moment may overshoot by as many; the surplus waits
--- in BullMQ instead of here, nothing else.
+-- after everybody who could start already, and within its plan, and no older run of its account waits. Starts of different accounts that
+-- commit at the same moment may overshoot the fleet by as many; the surplus waits in BullMQ instead of here, nothing else. A plan's limit
+-- is exact: starts of a limited account come one after the other (cortex.gate_facts), and while one of its runs waits only admit_runs
+-- gives it places.
 create function cortex.has_place_for(for_account_id uuid) returns boolean
   language plpgsql volatile security definer set search_path = ''
   as $$
@@ -96,19 +125,17 @@ create function cortex.has_place_for(for_account_id uuid) returns boolean
     capacity int := cortex.fleet_capacity();
     parallel_limit int;
   begin
-    if capacity = 0 then
-      return false;
-    end if;
-    if cortex.slots_taken() + (
-      select count(*) from (select 1 from cortex.outbox where admitted_at is null limit capacity) waiting
-    ) >= capacity then
+    if capacity = 0 or cortex.slots_taken() + cortex.eligible_waiting() >= capacity then
       return false;
     end if;
     select plans.max_parallel_runs into parallel_limit
       from cortex.accounts join cortex.plans on plans.id = accounts.plan_id where accounts.id = for_account_id;
-    return parallel_limit is null or parallel_limit > (
-      select count(*) from cortex.agent_runs
-      where account_id = for_account_id and (status = 'running' or (status = 'queued' and admitted_at is not null))
+    return parallel_limit is null or (
+      not exists (select 1 from cortex.outbox where account_id = for_account_id and admitted_at is null)
+      and parallel_limit > (
+        select count(*) from cortex.agent_runs
+        where account_id = for_account_id and (status = 'running' or (status = 'queued' and admitted_at is not null))
+      )
     );
   end $$;
 
@@ -145,8 +172,8 @@ create function cortex.queue_state(waiting_run_id uuid) returns table ("position
   as $$ select states."position", states.reason from cortex.queue_states(array[waiting_run_id]) states $$;
 
 revoke execute on function
-  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.admit_runs(int), cortex.has_place_for(uuid),
-  cortex.queue_states(uuid[]), cortex.queue_state(uuid)
+  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.eligible_waiting(), cortex.admit_runs(int),
+  cortex.has_place_for(uuid), cortex.queue_states(uuid[]), cortex.queue_state(uuid)
   from public;
 grant execute on function cortex.has_place_for(uuid), cortex.queue_states(uuid[]), cortex.queue_state(uuid) to cortex_api;
 grant execute on function cortex.admit_runs(int) to cortex_api, cortex_worker;
