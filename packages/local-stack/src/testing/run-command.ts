@@ -26,7 +26,17 @@ const ownServicesOnly = {
 };
 
 /** Runs a command of the stack (`start`, `demo`) like npm does, as a process; it ends with the test at the latest. */
-export function runCommandLine(
+export function runCommandLine(...args: Parameters<typeof startCommandLine>): RunningCommand {
+  const command = startCommandLine(...args);
+  onTestFinished(async () => {
+    command.signal("SIGTERM");
+    await command.ended;
+  });
+  return command;
+}
+
+/** The same for a command that serves several tests; whoever starts it ends it. */
+export function startCommandLine(
   command: "start" | "demo",
   args: string[],
   environment: Record<string, string | undefined>,
@@ -44,10 +54,6 @@ export function runCommandLine(
       over = true;
       resolve(code);
     });
-  });
-  onTestFinished(async () => {
-    child.kill("SIGTERM");
-    await ended;
   });
   return {
     output: () => output,
