@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Client, createClient, emptyRunView, reduceRun } from "@cortex/client";
 import type { RunEvent } from "@cortex/contracts";
-import { createTestFolder } from "@cortex/testing";
+import { createTestFolder, eventually } from "@cortex/testing";
 import { createClient as createSupabaseClient } from "@supabase/supabase-js";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -40,11 +40,10 @@ afterAll(async () => {
   await stack.ended;
 });
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
-
 /** What a follower that joins after `delayMs` gets, and how the run looks to it in the end. */
 const followLate = async (runId: string, delayMs: number) => {
-  await pause(delayMs);
+  const joinsAt = performance.now() + delayMs;
+  await eventually(() => performance.now() >= joinsAt);
   const events: RunEvent[] = [];
   let view = emptyRunView;
   for await (const event of client.followRun(runId)) {
