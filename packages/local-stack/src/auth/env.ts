@@ -9,7 +9,8 @@ const Port = z.coerce.number().int().min(0).max(65_535);
 const optional = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess((value) => (value === "" ? undefined : value), schema.optional());
 
-const Environment = z.object({
+/** Every variable of the auth server. @public read by the test of `.env.example` */
+export const AuthEnv = z.object({
   /** Where clients reach the server; part of the issuer. Default 54321. */
   SUPABASE_PORT: optional(Port),
   /** A connection that may read and write schema `auth`. */
@@ -29,7 +30,7 @@ const Environment = z.object({
 
 /** The settings of the auth server's process. @throws StackError `bad_setting` that names every setting that makes no sense */
 export function readAuthEnv(environment: NodeJS.ProcessEnv): Omit<AuthServerOptions, "log"> {
-  const parsed = Environment.safeParse(environment);
+  const parsed = AuthEnv.safeParse(environment);
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
     throw new StackError("bad_setting", `The auth server's settings make no sense. ${problems.join("; ")}.`);
