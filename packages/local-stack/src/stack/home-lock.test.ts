@@ -65,8 +65,12 @@ test("a torn lock file is no lock", async () => {
   expect(holderOf(home)).toBe(process.pid);
 });
 
-test("a home that cannot be made is said", async () => {
-  const file = join(createTestFolder(), "file");
-  writeFileSync(file, "");
-  expect(await refusalOf(lockHome(join(file, "home")))).toMatch(/^data_folder: .*CORTEX_HOME/);
+test.each([
+  ["below a file", (folder: string) => join(folder, "file/home")],
+  ["on a file", (folder: string) => join(folder, "file")],
+  ["where the kernel makes no folders, root or not", () => "/proc/home"],
+])("a home that cannot be made is said: %s", async (_where, home) => {
+  const folder = createTestFolder();
+  writeFileSync(join(folder, "file"), "");
+  expect(await refusalOf(lockHome(home(folder)))).toMatch(/^data_folder: .*CORTEX_HOME/);
 });

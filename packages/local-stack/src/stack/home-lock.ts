@@ -1,6 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { accessSync, constants, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  accessSync,
+  constants,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { birthMark, endProcess, isAlive, waitUntilGone } from "../process/liveness.ts";
@@ -86,9 +96,16 @@ export function lockPath(home: string): string {
   return join(home, "stack.lock");
 }
 
+/** Not mkdir's own `recursive`: Node 26 never returns from it where the kernel refuses new folders (/proc). */
+function makeWithParents(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (dirname(folder) !== folder) makeWithParents(dirname(folder));
+  mkdirSync(folder);
+}
+
 function makeFolder(home: string): void {
   try {
-    mkdirSync(home, { recursive: true });
+    makeWithParents(home);
     accessSync(home, constants.W_OK | constants.X_OK);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
