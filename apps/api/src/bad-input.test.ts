@@ -146,7 +146,7 @@ test("wrong types and unknown fields: 422, and where", async () => {
       expect([route.path, field, answers]).toMatchObject([
         route.path,
         field,
-        [expect.stringMatching(`^422 .* /${field}`)],
+        [expect.stringMatching(`^422 .* /${field}`) as unknown],
       ]);
     }
   }
@@ -165,7 +165,7 @@ test("queries that are none: 422, cursors that are none of ours: 400", async () 
       ]);
     }
     for (const cursor of ["nonsense", "%00", "%F0%28%8C%28", Buffer.from("1.x").toString("base64url")]) {
-      const answer = await api.call<Problem>("GET", `${path}?cursor=${cursor}`, { as: alice });
+      const answer = await api.call("GET", `${path}?cursor=${cursor}`, { as: alice });
       expect([path, cursor, answer.status < 500 && answer.status >= 400]).toEqual([path, cursor, true]);
     }
   }
@@ -231,12 +231,8 @@ test("an unknown address is 404 and a wrong method 405 with Allow, whoever asks"
 });
 
 test("the same routes open for their owner, and say so with what they promise", async () => {
-  const { components: _unused, paths } = (
-    await api.call<{ components: unknown; paths: Record<string, Record<string, { responses: object }>> }>(
-      "GET",
-      "/openapi.json",
-    )
-  ).body;
+  type Paths = Record<string, Record<string, { responses: object }>>;
+  const { paths } = (await api.call("GET", "/openapi.json")).body as { paths: Paths };
   for (const route of routes) {
     const owner = await api.person();
     const answer = await ask(api, route, { ids: await objectsOf(api, owner), as: owner });
@@ -252,7 +248,7 @@ test("the same routes open for their owner, and say so with what they promise", 
       paths[(path ?? "").replaceAll(/:(\w+)/g, "{$1}")]?.[(method ?? "").toLowerCase()]?.responses ?? {};
     expect([route.canonical, Object.keys(documented)]).toEqual([
       route.canonical,
-      expect.arrayContaining([String(answer.status)]),
+      expect.arrayContaining([String(answer.status)]) as unknown,
     ]);
   }
 });

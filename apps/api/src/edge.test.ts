@@ -59,7 +59,7 @@ test("every answer tells a browser to trust nothing in it", async () => {
     expect(Object.fromEntries(headers)).toMatchObject({
       "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer",
-      "content-security-policy": expect.stringContaining("frame-ancestors 'none'"),
+      "content-security-policy": expect.stringContaining("frame-ancestors 'none'") as unknown,
     });
     expect(headers.get("x-powered-by")).toBeNull();
   }
@@ -100,7 +100,7 @@ test("a request log line has the route's pattern, and no query", async () => {
       status: 404,
       request_id: "r-1",
       user_id: person.userId,
-      ms: expect.any(Number),
+      ms: expect.any(Number) as unknown,
     },
     { method: "GET", route: "(none)", status: 404 },
   ]);

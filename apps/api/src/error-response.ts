@@ -79,7 +79,7 @@ export const appearanceOf = (code: ErrorCode): Appearance => {
 };
 
 /** Every failure as one that a caller may see. What has no meaning of its own becomes `internal`, its message stays here. */
-export const toAppError = (error: unknown): AppError => {
+const toAppError = (error: unknown): AppError => {
   if (error instanceof AppError) return error;
   if (error instanceof HTTPException) return fromFramework(error);
   return (

@@ -22,7 +22,7 @@ let document: Document;
 beforeAll(async () => {
   api = await startApiUnderTest();
   alice = await api.person();
-  document = (await api.call<Document>("GET", "/openapi.json")).body;
+  document = (await api.call("GET", "/openapi.json")).body as Document;
 });
 afterAll(() => api.close());
 
@@ -33,7 +33,9 @@ test("the checked-in document is the one that is served", async () => {
 
 test("it is a valid OpenAPI 3.1 document", async () => {
   const validator = new Validator();
-  const { valid, errors } = await validator.validate(JSON.parse(JSON.stringify(document)));
+  const { valid, errors } = await validator.validate(
+    (await api.call("GET", "/openapi.json")).body as Record<string, unknown>,
+  );
   expect([valid, errors]).toEqual([true, undefined]);
   expect([document.openapi, validator.version]).toEqual(["3.1.0", "3.1"]);
 });
@@ -54,13 +56,13 @@ test("it describes every route once, with an id, a summary and its refusals, and
   expect([new Set(ids).size, ids.includes(undefined)]).toEqual([operations.length, false]);
   for (const { name, operation } of operations) {
     expect([name, operation.summary]).toEqual([name, expect.stringMatching(/\S/)]);
-    if (operation.security)
-      expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(["401", "422", "500", "503"]));
+    const refusals = operation.security ? ["401", "422", "500", "503"] : [];
+    expect([name, refusals.filter((status) => !(status in operation.responses))]).toEqual([name, []]);
   }
   const creating = operations.filter(({ operation }) =>
     operation.parameters?.some((each) => each.$ref?.endsWith("IdempotencyKey")),
   );
-  expect(creating.map(({ operation }) => operation.operationId).toSorted()).toEqual([
+  expect(creating.map(({ operation }) => operation.operationId ?? "").toSorted((a, b) => a.localeCompare(b))).toEqual([
     "createProject",
     "createThread",
     "initiateRun",

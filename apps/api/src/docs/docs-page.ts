@@ -2,11 +2,19 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import type { Api } from "../request-context.ts";
 
-/** Files of swagger-ui-dist that the page needs, served from our own address: a page of documentation must not call anybody. */
-const assets: ReadonlyMap<string, string> = new Map([
-  ["swagger-ui.css", "text/css; charset=utf-8"],
-  ["swagger-ui-bundle.js", "text/javascript; charset=utf-8"],
-]);
+/** Files of Swagger UI that the page needs, served from our own address: a page of documentation must not call anybody. */
+const assets = [
+  {
+    name: "swagger-ui.css",
+    type: "text/css; charset=utf-8",
+    file: import.meta.resolve("swagger-ui-dist/swagger-ui.css"),
+  },
+  {
+    name: "swagger-ui-bundle.js",
+    type: "text/javascript; charset=utf-8",
+    file: import.meta.resolve("swagger-ui-dist/swagger-ui-bundle.js"),
+  },
+] as const;
 
 const page = `<!doctype html>
 <html lang="en">
@@ -58,11 +66,10 @@ export const registerDocs = (api: Api, describe: () => object): void => {
 
   api.get("/docs/start.js", (c) => c.body(start, 200, { "content-type": "text/javascript; charset=utf-8" }));
 
-  for (const [name, type] of assets) {
+  for (const { name, type, file } of assets) {
     api.get(`/docs/${name}`, async (c) => {
-      const file = await readFile(fileURLToPath(import.meta.resolve(`swagger-ui-dist/${name}`)));
       c.header("cache-control", cachedForADay);
-      return c.body(new Uint8Array(file), 200, { "content-type": type });
+      return c.body(new Uint8Array(await readFile(fileURLToPath(file))), 200, { "content-type": type });
     });
   }
 };

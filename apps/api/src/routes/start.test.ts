@@ -186,7 +186,7 @@ test("no credits: 402; too many runs: 429 with when to try again; both as check-
   const ledger = await api.call("GET", "/billing/ledger?limit=1", { as: person });
   expect(ledger.body).toMatchObject({
     data: [{ kind: "reserve", amount_usd: "-0.05" }],
-    next_cursor: expect.any(String),
+    next_cursor: expect.any(String) as unknown,
   });
 });
 
@@ -252,7 +252,10 @@ test("a stop of a waiting run ends it; it is the same however often it is asked;
   const threadId = await aThreadOf(alice);
   const { agent_run_id: id } = StartedRun.parse((await start(threadId, { prompt: "Hello" })).body);
   const first = await api.call("POST", `/agent-run/${id}/stop`, { as: alice });
-  expect([first.status, first.body]).toEqual([202, { status: "stopped", stop_requested_at: expect.any(String) }]);
+  expect([first.status, first.body]).toEqual([
+    202,
+    { status: "stopped", stop_requested_at: expect.any(String) as unknown },
+  ]);
   expect((await api.call("POST", `/agent-run/${id}/stop`, { as: alice })).body).toEqual(first.body);
   expect((await api.call("GET", `/agent-run/${id}`, { as: alice })).body).toMatchObject({
     status: "stopped",

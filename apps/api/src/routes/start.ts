@@ -1,4 +1,4 @@
-import { AppError, InitiatedRun, InitiateRun, StartedRun, StartRun, ThreadId } from "@cortex/contracts";
+import { InitiatedRun, InitiateRun, StartedRun, StartRun, ThreadId } from "@cortex/contracts";
 import { initiateRun, startRun } from "@cortex/runs";
 import { createRoute, z } from "@hono/zod-openapi";
 import { answerOnce } from "../answer-once.ts";

@@ -68,7 +68,7 @@ test("a follower gets the head, the log as it stands, what is appended, then don
     "cache-control": "no-cache, no-transform",
     "x-accel-buffering": "no",
     "x-content-type-options": "nosniff",
-    "x-request-id": expect.any(String),
+    "x-request-id": expect.any(String) as unknown,
   });
   const first = [await stream.next(), await stream.next(), await stream.next()];
   expect(stream.text().startsWith("retry: 1000\n\nid: 1.0\ndata: {")).toBe(true);

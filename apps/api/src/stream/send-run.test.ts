@@ -127,6 +127,7 @@ test("a right that cannot be asked about is asked about again; one that is gone 
   let asked = 0;
   const never = async function* (): AsyncGenerator<RunFrame, void, void> {
     await eventually(() => asked >= answers.length);
+    yield frameOf(64);
   };
   const mayFollow = () => answers[asked++]?.() ?? Promise.resolve(false);
   const streaming = await stream({ mayFollow, rest: never(), timings: { ...timings, recheckMs: 20 } });

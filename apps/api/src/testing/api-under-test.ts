@@ -38,11 +38,11 @@ export interface ApiUnderTest {
   /** A user with a token. */
   person(input?: { planId?: string }): Promise<Person>;
   /** One request below `/api`; the answer's JSON, or null if there is none. */
-  call<Body = unknown>(
+  call(
     method: string,
     path: string,
     options?: CallOptions,
-  ): Promise<{ status: number; headers: Headers; body: Body }>;
+  ): Promise<{ status: number; headers: Headers; body: unknown }>;
   /** As a SIGTERM does it. */
   close(): Promise<boolean>;
 }
@@ -98,7 +98,7 @@ export const startApiUnderTest = async (
       const user = await aUser(database.owner, input);
       return { ...user, token: await project.token({ sub: user.userId, email: user.email }) };
     },
-    call: async <Body>(method: string, path: string, { as, body, headers }: CallOptions = {}) => {
+    call: async (method: string, path: string, { as, body, headers }: CallOptions = {}) => {
       const response = await fetch(`${url}/api${path}`, {
         method,
         headers: {
@@ -112,7 +112,7 @@ export const startApiUnderTest = async (
       return {
         status: response.status,
         headers: response.headers,
-        body: (text === "" ? null : JSON.parse(text)) as Body,
+        body: text === "" ? null : JSON.parse(text),
       };
     },
     close: () => lifetime.close(),

@@ -83,7 +83,7 @@ export const objectsOf = async (api: ApiUnderTest, person: Person, canary = "can
   };
 };
 
-export const fill = (path: string, ids: Ids): string =>
+const fill = (path: string, ids: Ids): string =>
   path.replaceAll(/:(\w+)/g, (_, name: string) => ids[name] ?? `no-such-${name}`);
 
 export const ask = (
@@ -108,7 +108,7 @@ export const ask = (
     headers,
     signal: AbortSignal.timeout(10_000),
     ...(body == null ? {} : { body, duplex: "half" }),
-  } as RequestInit);
+  });
 };
 
 /** A hash over every row of the schema: the same before and after means that nothing was written. */

@@ -1,6 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
+import { exportJWK, generateKeyPair, type JWK, SignJWT } from "jose";
 
 type PrivateKey = Awaited<ReturnType<typeof generateKeyPair>>["privateKey"];
 
@@ -61,7 +61,7 @@ export const startSigningProject = async (): Promise<SigningProject> => {
     token: (claims = {}, header = {}, signer = key) => {
       const now = Math.floor(Date.now() / 1_000);
       const usual = { aud: "authenticated", role: "authenticated", iss: issuer, iat: now, exp: now + 3_600 };
-      return new SignJWT({ ...usual, sub: crypto.randomUUID(), ...claims } as JWTPayload)
+      return new SignJWT({ ...usual, sub: crypto.randomUUID(), ...claims })
         .setProtectedHeader({ alg: signer.alg, kid: signer.kid, typ: "JWT", ...header })
         .sign(signer.privateKey);
     },

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import type { Identity, VerifyToken } from "./verify-token.ts";
 
 /**
- * How long a verified token is taken at its word. Verifying costs more than anything else that a request does in this process; the project's
- * keys are cached for longer than this (project-keys.ts), so a revoked key is noticed no later.
+ * How long a verified token is taken at its word. Verifying costs more than anything else that a request does in this process; a
+ * revoked key is noticed by this much later than the cache of the project's keys says (project-keys.ts: ten minutes).
  */
 const rememberedMs = 60_000;
 
