@@ -3,6 +3,7 @@ import { DelayedError, type Job, type Processor, WaitingError, Worker } from "bu
 import { complainSeldom, connect, reconnectDelay } from "./connection.ts";
 import { type JobVerdict, runExecute, type RunDelivery } from "./jobs.ts";
 import { watchLocks } from "./lock-watch.ts";
+import { within } from "./within.ts";
 
 /** Why a job's signal aborts: the process shuts down, or the queue no longer counts the job as ours. */
 export type JobAbortReason = "shutdown" | "lost";
@@ -28,6 +29,9 @@ const defaultLock = { lockMs: 15_000, stalledMs: 5_000 };
 
 /** A stall is no failure: Postgres counts the attempts. BullMQ's own cap would fail the job without asking us, and its count never falls. */
 const maxStalledCount = 50;
+
+/** Acknowledging the last jobs and closing takes a round trip or two. */
+const goodbyeMs = 2_000;
 
 /**
  * The processor of a consumer. It declares three parameters because BullMQ passes the signal only then. Whatever the handler throws is logged
@@ -89,6 +93,7 @@ export const createConsumer = (options: ConsumerOptions, handler: RunHandler): C
   const { lockMs, stalledMs } = options.lock ?? defaultLock;
   const running = new Map<string, AbortController>();
   let closing = false;
+  const idle = Promise.withResolvers<void>();
   const locks = watchLocks({ lockMs, onLost: (id) => running.get(id)?.abort("lost" satisfies JobAbortReason) });
   const connection = connect(
     options.redisUrl,
@@ -108,6 +113,7 @@ export const createConsumer = (options: ConsumerOptions, handler: RunHandler): C
         if (running.get(id) !== abort) return;
         running.delete(id);
         locks.released(id);
+        if (closing && running.size === 0) idle.resolve();
       };
     },
   });
@@ -132,9 +138,16 @@ export const createConsumer = (options: ConsumerOptions, handler: RunHandler): C
       closing = true;
       const closed = worker.close();
       for (const abort of running.values()) abort.abort("shutdown" satisfies JobAbortReason);
-      await closed;
-      locks.close();
-      connection.disconnect();
+      if (running.size === 0) idle.resolve();
+      try {
+        // The handlers take the time they need; what remains is a goodbye to Redis, if it is there.
+        await Promise.race([closed, idle.promise.then(() => within(goodbyeMs, "closing", closed))]);
+      } catch (error) {
+        log.warn({ err: error }, "the queue was left without a goodbye");
+      } finally {
+        locks.close();
+        connection.disconnect();
+      }
     },
   };
 };

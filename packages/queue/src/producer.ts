@@ -2,6 +2,7 @@ import type { Logger } from "@cortex/observability";
 import { Queue } from "bullmq";
 import { complainSeldom, connect, reconnectDelay } from "./connection.ts";
 import { jobId, runExecute, type RunDelivery } from "./jobs.ts";
+import { within } from "./within.ts";
 
 export interface Producer {
   /**
@@ -55,14 +56,22 @@ export const createProducer = (input: { redisUrl: string; prefix: string; log: L
       void adding.finally(() => underWay.delete(adding));
     },
     jobState: async (delivery) => {
-      const state = await queue.getJobState(jobId(delivery));
+      const state = await within(commandTimeoutMs, "job state", queue.getJobState(jobId(delivery)));
       if (state === "active") return "active";
       return waiting.has(state) ? "waiting" : "absent";
     },
     close: async () => {
-      await Promise.all(underWay);
-      await queue.close();
-      connection.disconnect();
+      try {
+        await within(
+          commandTimeoutMs,
+          "closing",
+          Promise.all(underWay).then(() => queue.close()),
+        );
+      } catch (error) {
+        log.warn({ err: error }, "the queue was left without a goodbye");
+      } finally {
+        connection.disconnect();
+      }
     },
   };
 };

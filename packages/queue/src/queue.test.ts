@@ -151,3 +151,27 @@ test("giving work neither waits nor throws while Redis is away, and nothing is k
   await own.start();
   await eventually(async () => (await producer.jobState(during)) === "absent");
 });
+
+test("both sides close in bounded time when Redis is gone, or was never there", async () => {
+  const own = await createTestRedis({ own: true });
+  onTestFinished(() => own.drop());
+  const prefix = aPrefix();
+  let started = false;
+  const consumer = createConsumer(
+    { redisUrl: own.url, prefix, concurrency: 5, workerId: "w", log },
+    async (_job, { signal }) => {
+      started = true;
+      await aborted(signal);
+      return { kind: "done" };
+    },
+  );
+  const producer = createProducer({ redisUrl: own.url, prefix, log });
+  producer.deliver(aDelivery());
+  await eventually(() => started);
+  await own.kill();
+  const never = createProducer({ redisUrl: "redis://127.0.0.1:1", prefix, log });
+  const startedAt = performance.now();
+  await expect(never.jobState(aDelivery())).rejects.toBeInstanceOf(Error);
+  await Promise.all([consumer.close(), producer.close(), never.close()]);
+  expect(performance.now() - startedAt).toBeLessThan(8_000);
+});
