@@ -2,6 +2,7 @@ import type { Logger } from "@cortex/observability";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
 import { preparing } from "./prepared-statements.ts";
+import { endSilentConnections } from "./silent-connections.ts";
 import type { DB } from "./types.gen.ts";
 
 /** The query builder over the pool; every table is in the schema `cortex`. */
@@ -19,13 +20,13 @@ export interface DatabaseOptions {
    * pooler that does not know prepared statements. Default: on.
    */
   prepare?: boolean;
+  /** A connection in use that hears nothing for so long is given up. Default: 15 s; tests pass less. */
+  silenceMs?: number;
   log: Logger;
 }
 
 export interface Database {
   db: Db;
-  /** For what needs a bare connection (advisory locks, health checks). */
-  pool: pg.Pool;
   close(): Promise<void>;
 }
 
@@ -46,7 +47,8 @@ export const openDatabase = (options: DatabaseOptions): Database => {
   const lost = (error: Error) => options.log.warn({ err: error }, "lost a database connection");
   pool.on("error", lost);
   pool.on("connect", (client) => void client.on("error", lost));
+  endSilentConnections(pool, options);
   const dialect = new PostgresDialect({ pool: options.prepare === false ? pool : preparing(pool) });
   const db = new Kysely<DB>({ dialect }).withSchema("cortex");
-  return { db, pool, close: () => db.destroy() };
+  return { db, close: () => db.destroy() };
 };

@@ -121,6 +121,18 @@ test("a worker that cannot reach Postgres gives its runs up before their leases 
   await leases.close();
 });
 
+test("a claim whose answer came late is as old as its request", async () => {
+  const { runId } = await aRun(database.owner, { status: "queued" });
+  await claimRun(worker.db, { runId, workerId: "w", settings });
+  const leases = keeper();
+  await database.owner.query("revoke update on cortex.agent_runs from cortex_worker");
+  const before = performance.now();
+  const lease = leases.hold({ runId, attempt: 1, claimedAt: before - settings.giveUpAfterMs });
+  await eventually(() => lease.signal.aborted);
+  expect(performance.now() - before).toBeLessThan(settings.giveUpAfterMs);
+  await leases.close();
+});
+
 test("the sweeper brings back what was lost and leaves alone what is held", async () => {
   const held = await aRun(database.owner, { status: "running" });
   const orphan = await aRun(database.owner, { status: "running" });
@@ -167,6 +179,38 @@ test("the sweeper ends poison, grants stops of dead workers and closes logs", as
   ]);
   expect(rows.every((row: { log_cursor: string | null }) => row.log_cursor !== null)).toBe(true);
   expect(eventLog.entries(poison.runId).at(-1)).toMatchObject({ type: "run.failed", error: { code: "worker_lost" } });
+});
+
+test("a busy fleet gets no second delivery of what waits for it, a dead worker's run one", async () => {
+  const waiting = await aRun(database.owner, { status: "running" });
+  const held = await aRun(database.owner, { status: "running" });
+  const fetched = await aRun(database.owner, { admitted: true });
+  for (const { runId } of [waiting, held]) await set(runId, "lease_until = now() - interval '1 minute', delivery = 1");
+  await set(fetched.runId, "admitted_at = now() - interval '1 minute', delivery = 1");
+  const states = new Map<string, "waiting" | "active">([
+    [waiting.runId, "waiting"],
+    [held.runId, "active"],
+    [fetched.runId, "active"],
+  ]);
+  const jobState = async ({ runId, delivery }: Delivery) =>
+    delivery === 1 ? (states.get(runId) ?? "absent") : "waiting";
+  expect(await sweepRuns({ ...sweepDeps(), jobState }, settings)).toMatchObject({ redelivered: 1 });
+  expect(await sweepRuns({ ...sweepDeps(), jobState }, settings)).toMatchObject({ redelivered: 0 });
+  expect(delivered).toEqual([{ runId: held.runId, delivery: 2 }]);
+});
+
+test("a queue that is away keeps no stop waiting", async () => {
+  const orphans = await Promise.all([1, 2, 3].map(() => aRun(database.owner, { status: "running" })));
+  for (const { runId } of orphans) await set(runId, "lease_until = now() - interval '1 minute'");
+  const unheard = await aRun(database.owner, { status: "running" });
+  await set(unheard.runId, "lease_until = now() - interval '1 second', stop_requested_at = now()");
+  let asked = 0;
+  const jobState = async () => {
+    asked += 1;
+    throw new Error("Redis is away");
+  };
+  expect(await sweepRuns({ ...sweepDeps(), jobState }, settings)).toMatchObject({ redelivered: 0, ended: 1 });
+  expect(asked).toBe(1);
 });
 
 test("of two sweepers one works", async () => {
