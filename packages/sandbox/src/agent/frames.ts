@@ -51,7 +51,7 @@ export const windowBytes = 8 * maxDataBytes;
 /** A control frame holds at most a list of 10,000 entries with long names. */
 const maxPayloadBytes = 16 * 1024 * 1024;
 
-export class FrameError extends Error {}
+class FrameError extends Error {}
 
 const frame = (type: number, call: number, length: number): Uint8Array => {
   const bytes = new Uint8Array(headerBytes + length);

@@ -49,7 +49,8 @@ const spawnSealed = (command: AgentCommand) => {
       while (stdio.length < descriptor) stdio.push("ignore");
       stdio[descriptor] = nothing;
     }
-    const child = spawn(command.program, command.args, { stdio, env: command.env, cwd: "/" });
+    // In a session of its own: a Ctrl-C in the terminal is for us to handle, not for the commands of a run to die of.
+    const child = spawn(command.program, command.args, { stdio, env: command.env, cwd: "/", detached: true });
     const { stdin, stdout, stderr } = child;
     if (stdin === null || stdout === null || stderr === null) throw new TypeError("a process without pipes");
     return { child, stdin, stdout, stderr };

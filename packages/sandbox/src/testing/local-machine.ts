@@ -21,7 +21,7 @@ export const aSandboxHome = (): string => {
   return home;
 };
 
-export const probed = async (
+const probed = async (
   home: string,
   choice: SandboxSettings["choice"],
   settings: Partial<SandboxSettings> = {},

@@ -49,14 +49,14 @@ const aHome = (): string => {
   return home;
 };
 
-/** State letter and parent of each process on this machine. */
-const processes = (): Map<number, { state: string; parent: number }> => {
-  const found = new Map<number, { state: string; parent: number }>();
+/** State letter, parent and process group of each process on this machine. */
+const processes = (): Map<number, { state: string; parent: number; group: number }> => {
+  const found = new Map<number, { state: string; parent: number; group: number }>();
   for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
     try {
       const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-      const [state = "", parent = ""] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      found.set(Number(name), { state, parent: Number(parent) });
+      const [state = "", parent = "", group = ""] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      found.set(Number(name), { state, parent: Number(parent), group: Number(group) });
     } catch {
       // It ended meanwhile.
       continue;
@@ -115,6 +115,15 @@ await whereLocalSandboxesRun(() => {
     const started = await killed(aSandboxUser(home, frozen, { searchPath: withoutStage() }));
     expect(started.length).toBeGreaterThanOrEqual(leastProcesses);
     await eventually(() => stillRunning(started).length === 0);
+  });
+
+  test("a Ctrl-C in our terminal does not reach the commands", async () => {
+    const { child, workspace } = aSandboxUser(aHome(), busy);
+    await eventually(() => existsSync(join(workspace, "ready")));
+    const all = processes();
+    const groups = descendantsOf(child.pid ?? 0).map((pid) => all.get(pid)?.group);
+    expect(groups.length).toBeGreaterThanOrEqual(leastProcesses);
+    expect(groups).not.toContain(all.get(child.pid ?? 0)?.group);
   });
 
   test("what whoever started us left open stays out of the sandbox", async () => {
