@@ -1,6 +1,5 @@
 import { execFile } from "node:child_process";
 import {
-  chmodSync,
   chownSync,
   lstatSync,
   mkdirSync,
@@ -12,12 +11,12 @@ import {
   renameSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { StackError, systemErrorCode } from "../stack-error.ts";
+import { dataElsewhere } from "./data-elsewhere.ts";
 import { canUse, type RunAs } from "./run-as.ts";
 
 const POSTGRES_MAJOR = "17";
@@ -42,13 +41,7 @@ export function resolveDataDir(path: string, as: RunAs): string {
     mkdirSync(dirname(path), { recursive: true });
     const parent = realpathSync(dirname(path));
     if (link !== undefined || as.uid === undefined || canUse(parent, as, "enter")) return join(parent, basename(path));
-    const elsewhere = mkdtempSync("/var/lib/cortex-postgres-data-");
-    chmodSync(elsewhere, 0o755);
-    const data = join(elsewhere, "data");
-    mkdirSync(data);
-    chownSync(data, as.uid, as.gid ?? as.uid);
-    symlinkSync(data, path);
-    return data;
+    return dataElsewhere(join(parent, basename(path)), as);
   } catch (error) {
     throw unwritable(dirname(path), error);
   }

@@ -30,7 +30,7 @@ export function authPlan(at: Addresses, environment: Environment): ProcessPlan {
     name: "auth",
     script: join(at.root, "packages/local-stack/src/bin/auth.ts"),
     env: {
-      ...withoutModelKeys(environment),
+      ...common(at, environment),
       AUTH_DATABASE_URL: at.ownerUrl,
       SUPABASE_PORT: String(at.ports.supabase),
       CORTEX_HOME: at.home,
@@ -45,7 +45,7 @@ export function demoModelPlan(at: Addresses, environment: Environment): ProcessP
   return {
     name: "demo-model",
     script: join(at.root, "packages/local-stack/src/bin/demo-model.ts"),
-    env: { ...withoutModelKeys(environment), DEMO_MODEL_PORT: new URL(baseUrl).port, DEMO_MODEL_API_KEY: apiKey },
+    env: { ...common(at, environment), DEMO_MODEL_PORT: new URL(baseUrl).port, DEMO_MODEL_API_KEY: apiKey },
     isReady: () => answers(`${baseUrl}/models`, { authorization: `Bearer ${apiKey}` }),
   };
 }
@@ -55,7 +55,7 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
     name: "api",
     script: join(at.root, "apps/api/src/main.ts"),
     env: {
-      ...withoutModelKeys(environment),
+      ...common(at, environment),
       ...(at.ownAuth ? onlyOurTokens : {}),
       WEB_ORIGINS: environment["WEB_ORIGINS"] || consoleOrigins(at.ports.web),
       API_PORT: String(at.ports.api),
@@ -82,7 +82,7 @@ export function workerPlan(
     name: `worker-${input.number}`,
     script: join(at.root, "apps/worker/src/main.ts"),
     env: {
-      ...withoutModelKeys(environment),
+      ...common(at, environment),
       DATABASE_URL: at.workerDatabaseUrl,
       REDIS_URL: at.redisUrl,
       MODEL_BASE_URL: at.model.baseUrl,
@@ -107,10 +107,13 @@ function consoleOrigins(port: number): string {
   return `http://localhost:${port},http://127.0.0.1:${port}`;
 }
 
-/** Each application gets its own credentials by name, never everybody's. */
-function withoutModelKeys(environment: Environment): Environment {
+/**
+ * What the person set, without the model keys: each application gets its own credentials by name, never everybody's.
+ * With Node's cache of compiled modules a later start takes half the time.
+ */
+function common(at: Addresses, environment: Environment): Environment {
   const { OPENAI_API_KEY: _openai, LITELLM_API_KEY: _litellm, ...rest } = environment;
-  return rest;
+  return { NODE_COMPILE_CACHE: join(at.home, "cache/node"), ...rest };
 }
 
 /** Does `url` answer with a 2xx? A refused connection is a no. */
