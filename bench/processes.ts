@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** The checkout. */
-export const root = fileURLToPath(new URL("..", import.meta.url));
+const root = fileURLToPath(new URL("..", import.meta.url));
 
 /** Starts a script of this checkout; its errors are ours. */
 export const startScript = (script: string, args: string[], env: Record<string, string>): ChildProcess =>

@@ -16,7 +16,7 @@ export type Room = {
 export const ROOMS: Readonly<Record<string, Room>> = {
   contracts: { imports: [], browserSafe: true },
   observability: { imports: [] },
-  db: { imports: ["observability"], noHttp: true },
+  db: { imports: ["observability"] },
   queue: { imports: ["contracts", "observability"], noHttp: true },
   events: { imports: ["contracts", "observability"], noHttp: true },
   accounts: { imports: ["contracts", "db", "observability"], noHttp: true },

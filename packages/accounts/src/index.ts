@@ -1,8 +1,7 @@
 export { requireRole } from "./account-role.ts";
-export { type ActingAccount, findActingAccount, getMe, listAccounts } from "./accounts.ts";
+export { type ActingAccount, findActingAccount, getMe } from "./accounts.ts";
 export { actingAccount, type Caller, callerRole } from "./caller.ts";
 export {
-  abandonIdempotent,
   beginIdempotent,
   finishIdempotent,
   hashRequest,

@@ -10,7 +10,7 @@ export const readDurability = async (
   await redis.ping();
   const setting = async (name: string): Promise<string> => {
     try {
-      const [, value] = (await redis.config("GET", name)) as string[];
+      const [, value] = await redis.config("GET", name);
       return value ?? unknown;
     } catch {
       return unknown; // CONFIG is refused: that says nothing about Redis being there

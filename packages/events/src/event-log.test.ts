@@ -4,7 +4,7 @@ import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createEventLog, type EventLog } from "./event-log.ts";
 import { logKeys } from "./keys.ts";
-import { completed, delta, queued, started, stepStarted, testRun } from "./sample-events.ts";
+import { completed, delta, queued, started, stepStarted, testRun } from "./testing/sample-events.ts";
 
 let service: TestRedis;
 let redis: Redis;

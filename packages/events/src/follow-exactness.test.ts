@@ -4,11 +4,11 @@ import { createTestRedis, eventually } from "@cortex/testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createEventLog, type EventLog } from "./event-log.ts";
-import { elapsed, type Following, openFollowing, type Received, seeded, turns } from "./follower-fixture.ts";
+import { elapsed, type Following, openFollowing, type Received, seeded, turns } from "./testing/follower-fixture.ts";
 import { parseHint } from "./hint.ts";
 import { logKeys } from "./keys.ts";
-import { type LogFixture, openLogFixture } from "./log-fixture.ts";
-import { completed, delta, queued, stepStarted, testRun } from "./sample-events.ts";
+import { type LogFixture, openLogFixture } from "./testing/log-fixture.ts";
+import { completed, delta, queued, stepStarted, testRun } from "./testing/sample-events.ts";
 
 let fixture: LogFixture;
 let following: Following;

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { EventLog } from "./event-log.ts";
 import { follow } from "./follow.ts";
-import { createHandClock } from "./hand-clock.ts";
+import { createHandClock } from "./testing/hand-clock.ts";
 import type { ChannelListener, Subscriber } from "./subscriber.ts";
 import type { EnsureLog } from "./tail.ts";
 import { createTails } from "./tails.ts";

@@ -2,10 +2,10 @@ import { AppError, type Cursor } from "@cortex/contracts";
 import { eventually } from "@cortex/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { RunFrame } from "./follow.ts";
-import { type Following, openFollowing } from "./follower-fixture.ts";
+import { type Following, openFollowing } from "./testing/follower-fixture.ts";
 import { logKeys } from "./keys.ts";
-import { type LogFixture, openLogFixture } from "./log-fixture.ts";
-import { completed, delta, queued, stepStarted, storedRun, testRun } from "./sample-events.ts";
+import { type LogFixture, openLogFixture } from "./testing/log-fixture.ts";
+import { completed, delta, queued, stepStarted, storedRun, testRun } from "./testing/sample-events.ts";
 import type { EnsureLog } from "./tail.ts";
 
 let fixture: LogFixture;

@@ -1,10 +1,10 @@
 import type { UnplacedEvent } from "@cortex/contracts";
 import { eventually } from "@cortex/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { elapsed, openFollowing, seeded } from "./follower-fixture.ts";
+import { elapsed, openFollowing, seeded } from "./testing/follower-fixture.ts";
 import { logKeys } from "./keys.ts";
-import { type LogFixture, openLogFixture } from "./log-fixture.ts";
-import { completed, delta, identity, messageCompleted, storedRun } from "./sample-events.ts";
+import { type LogFixture, openLogFixture } from "./testing/log-fixture.ts";
+import { completed, delta, identity, messageCompleted, storedRun } from "./testing/sample-events.ts";
 import type { EnsureLog } from "./tail.ts";
 
 let fixture: LogFixture;

@@ -1,9 +1,9 @@
 import { eventually } from "@cortex/testing";
 import type { RedisOptions } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createHandClock } from "./hand-clock.ts";
-import { type LogFixture, openLogFixture } from "./log-fixture.ts";
-import { completed, delta, messageCompleted, stepStarted, storedRun } from "./sample-events.ts";
+import { createHandClock } from "./testing/hand-clock.ts";
+import { type LogFixture, openLogFixture } from "./testing/log-fixture.ts";
+import { completed, delta, messageCompleted, stepStarted, storedRun } from "./testing/sample-events.ts";
 
 let fixture: LogFixture;
 

@@ -2,9 +2,17 @@ import type { RunEvent } from "@cortex/contracts";
 import { eventually } from "@cortex/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FencedError } from "./fenced-error.ts";
-import { createHandClock } from "./hand-clock.ts";
-import { type LogFixture, openLogFixture } from "./log-fixture.ts";
-import { completed, delta, messageCompleted, queued, started, stepStarted, storedRun } from "./sample-events.ts";
+import { createHandClock } from "./testing/hand-clock.ts";
+import { type LogFixture, openLogFixture } from "./testing/log-fixture.ts";
+import {
+  completed,
+  delta,
+  messageCompleted,
+  queued,
+  started,
+  stepStarted,
+  storedRun,
+} from "./testing/sample-events.ts";
 
 let fixture: LogFixture;
 

@@ -175,7 +175,7 @@ const requestOf = (row: CallRow): ToolCallRequest => ({
  * What a successor does about a call, by what repeating it would do: settled stays settled; `pure` and `idempotent` (under the same key) run
  * again; a `once` call is repeated only if its worker let go of it before it began.
  */
-export const leftCall = (row: CallRow): LeftCall => {
+const leftCall = (row: CallRow): LeftCall => {
   const call = requestOf(row);
   if (row.state === "released") return { call, state: "run" };
   if (row.state !== "started") return { call, state: "done", result: row.result ?? "", isError: row.is_error };

@@ -21,7 +21,7 @@ type StepRow = Selectable<DB["run_steps"]>;
 type CallRow = Selectable<DB["tool_calls"]>;
 
 /** A pure reading of the stored facts. Usage and cost stand on the model calls, so that their sum is what the stored steps have cost. */
-export const timeline = (facts: TimelineFacts): Step[] => {
+const timeline = (facts: TimelineFacts): Step[] => {
   const { run } = facts;
   const steps = new Map(facts.steps.map((row) => [row.step, row]));
   const calls = Map.groupBy(facts.toolCalls, (call) => call.step);

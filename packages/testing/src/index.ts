@@ -19,4 +19,4 @@ export {
   type TestThread,
   type TestUser,
 } from "./factories.ts";
-export { type DemoModel, demoText, startDemoModel } from "@cortex/local-stack/demo-model";
+export { startDemoModel } from "@cortex/local-stack/demo-model";

@@ -1,3 +1,5 @@
+import { purgeIdempotencyKeys } from "@cortex/accounts";
+import { asFleet } from "@cortex/db";
 import { admitRuns, sweepRuns } from "@cortex/runs";
 import type { WorkerServices } from "../services.ts";
 
@@ -28,6 +30,10 @@ const repeat = (services: WorkerServices, name: string, everyMs: number, task: (
     },
   };
 };
+
+/** Idempotency keys are kept for days; that some are kept for minutes longer harms nobody. */
+const purgeMs = 10 * 60_000;
+const purgeBatch = 5_000;
 
 /** How many waiting runs one call admits. */
 const admissionBatch = 100;
@@ -72,10 +78,13 @@ export const keepHouse = (services: WorkerServices): House => {
     const swept = await sweepRuns(services, settings);
     if (swept && swept.redelivered + swept.ended + swept.logsClosed > 0) services.log.info(swept, "swept");
   });
+  const purge = repeat(services, "purge", purgeMs, () =>
+    asFleet(services.db, (tx) => purgeIdempotencyKeys(tx, { batch: purgeBatch })),
+  );
   return {
     placeFree,
     close: async () => {
-      await Promise.all([admission.close(), sweep.close()]);
+      await Promise.all([admission.close(), sweep.close(), purge.close()]);
       await admitting;
     },
   };

@@ -1,3 +1,2 @@
-export { demoText } from "./chunks.ts";
 export { type DemoModel, type DemoModelLogEntry, type DemoModelOptions, startDemoModel } from "./demo-model.ts";
 export type { RecordedRequest } from "./recorded-requests.ts";

@@ -2,12 +2,12 @@ import type { Cursor } from "@cortex/contracts";
 import { silentLogger } from "@cortex/observability";
 import { eventually } from "@cortex/testing";
 import type { Redis } from "ioredis";
-import type { Clock } from "./clock.ts";
-import { createEventLog, type EventLog } from "./event-log.ts";
-import { follow, type RunFrame } from "./follow.ts";
-import { createSubscriber } from "./subscriber.ts";
-import type { EnsureLog } from "./tail.ts";
-import { createTails } from "./tails.ts";
+import type { Clock } from "../clock.ts";
+import { createEventLog, type EventLog } from "../event-log.ts";
+import { follow, type RunFrame } from "../follow.ts";
+import { createSubscriber } from "../subscriber.ts";
+import type { EnsureLog } from "../tail.ts";
+import { createTails } from "../tails.ts";
 
 /** What a follower got: each entry as text, with its place. */
 export interface Received {

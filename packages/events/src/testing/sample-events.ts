@@ -1,5 +1,5 @@
 import { MessageId, noUsage, RunId, ThreadId, type UnplacedEvent } from "@cortex/contracts";
-import type { EventLog, LogState } from "./event-log.ts";
+import type { EventLog, LogState } from "../event-log.ts";
 
 /** Events for the tests of this room. */
 

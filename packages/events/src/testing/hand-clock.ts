@@ -1,4 +1,4 @@
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
 
 /** A clock for tests: it stands until it is told to go on. */
 export const createHandClock = (): { clock: Clock; advance(ms: number): void } => {

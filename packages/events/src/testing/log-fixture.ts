@@ -2,10 +2,10 @@ import { type RunEvent, RunEvent as RunEventSchema } from "@cortex/contracts";
 import { silentLogger } from "@cortex/observability";
 import { createFaultProxy, createTestRedis, type FaultProxy } from "@cortex/testing";
 import { Redis, type RedisOptions } from "ioredis";
-import type { Clock } from "./clock.ts";
-import { createEventLog, type EventLog } from "./event-log.ts";
-import { logKeys } from "./keys.ts";
-import { createLogWriter, defaultLogWriterSettings, type LogWriter, type LogWriterSettings } from "./log-writer.ts";
+import type { Clock } from "../clock.ts";
+import { createEventLog, type EventLog } from "../event-log.ts";
+import { logKeys } from "../keys.ts";
+import { createLogWriter, defaultLogWriterSettings, type LogWriter, type LogWriterSettings } from "../log-writer.ts";
 import { identity, type StoredRun } from "./sample-events.ts";
 
 interface WriterOptions {
