@@ -125,7 +125,7 @@ create table cortex.outbox (
   -- When the run was given a place in the fleet (and so, after the commit, to BullMQ).
   admitted_at timestamptz
 );
-create index outbox_waiting on cortex.outbox (account_id, created_at) where admitted_at is null;
+create index outbox_waiting on cortex.outbox (account_id, created_at, run_id) where admitted_at is null;
 create index outbox_admitted on cortex.outbox (admitted_at) where admitted_at is not null;
 
 -- The fleet, as far as admission needs to know it.

@@ -80,7 +80,7 @@ create function cortex.admit_runs(batch int) returns table (run_id uuid, deliver
   language plpgsql volatile security definer set search_path = ''
   as $$
   declare
-    places int;
+    free int;
   begin
     if cortex.eligible_waiting() = 0 then
       return;
@@ -88,17 +88,33 @@ create function cortex.admit_runs(batch int) returns table (run_id uuid, deliver
     -- One at a time, so that two who count the same free places do not both fill them. Each statement below sees what the one before has
     -- committed.
     perform pg_catalog.pg_advisory_xact_lock(7262021);
-    places := least(batch, cortex.fleet_capacity() - cortex.slots_taken());
-    if places <= 0 then
+    free := least(batch, cortex.fleet_capacity() - cortex.slots_taken());
+    if free <= 0 then
       return;
     end if;
     -- A run's row is locked before its outbox row, as whoever ends or claims a run does; the other way round is a deadlock with a stop.
     return query
-      with chosen as (
-        select line.run_id from cortex.admission_order line
-        where line.eligible
-        order by line.turn, line.created_at, line.run_id
-        limit places
+      with taken as (
+        select account_id, count(*)::int as places from cortex.agent_runs
+        where status = 'running' or (status = 'queued' and admitted_at is not null)
+        group by account_id
+      ), chosen as (
+        -- The fair order of admission_order, but of each account only as many as could be chosen: one may have thousands waiting, and this
+        -- is asked whenever a place becomes free.
+        select next.run_id
+        from (select distinct outbox.account_id from cortex.outbox where admitted_at is null) waiting
+          join cortex.accounts on accounts.id = waiting.account_id
+          join cortex.plans on plans.id = accounts.plan_id
+          left join taken on taken.account_id = waiting.account_id
+          cross join lateral (
+            select line.run_id, line.created_at, row_number() over (order by line.created_at, line.run_id) as ordinal
+            from cortex.outbox line
+            where line.account_id = waiting.account_id and line.admitted_at is null
+            order by line.created_at, line.run_id
+            limit greatest(0, least(free, plans.max_parallel_runs - coalesce(taken.places, 0)))
+          ) next
+        order by coalesce(taken.places, 0) + next.ordinal, next.created_at, next.run_id
+        limit free
       ), locked as (
         select id from cortex.agent_runs
         where id in (select chosen.run_id from chosen) and status = 'queued'
