@@ -52,21 +52,37 @@ export const startRun = async (deps: StartRunDeps, input: StartRunInput): Promis
   return result;
 };
 
-/** One transaction with the start in it. `delivery` is null if the run has to wait, or if this was a repeated request. */
-export const startOnce = <Result>(
+/**
+ * One transaction with the start in it. `delivery` is null if the run has to wait, or if this was a repeated request.
+ *
+ * A start that waited for the thread's lock looks for a run in the way with eyes older than that lock, misses the one of the start before it,
+ * and fails at the index. Once more, then: it finds that run and names it.
+ */
+export const startOnce = async <Result>(
   deps: Pick<StartRunDeps, "db" | "once">,
   input: { userId: string; accountId: string | null },
   start: (tx: Tx) => Promise<{ result: Result; delivery: number | null }>,
-): Promise<{ result: Result; delivery: number | null }> =>
-  asUser(deps.db, input, async (tx) => {
-    let delivery: number | null = null;
-    const result = await (deps.once ?? always)(tx, async () => {
-      const started = await start(tx);
-      delivery = started.delivery;
-      return started.result;
+): Promise<{ result: Result; delivery: number | null }> => {
+  const transact = () =>
+    asUser(deps.db, input, async (tx) => {
+      let delivery: number | null = null;
+      const result = await (deps.once ?? always)(tx, async () => {
+        const started = await start(tx);
+        delivery = started.delivery;
+        return started.result;
+      });
+      return { result, delivery };
     });
-    return { result, delivery };
-  });
+  try {
+    return await transact();
+  } catch (error) {
+    if (isThreadTaken(error)) return transact();
+    throw error;
+  }
+};
+
+const isThreadTaken = (error: unknown): boolean =>
+  error instanceof AppError && isUniqueViolation(error.cause, "agent_runs_one_active_per_thread");
 
 /** The start inside somebody's transaction; the caller delivers after its commit. `delivery` is null if the run has to wait. */
 export const startInTransaction = async (
@@ -169,7 +185,7 @@ const insertRun = async (
       select delivery from run`.execute(tx);
     return inserted.rows[0]?.delivery || null;
   } catch (error) {
-    // The thread's lock makes this impossible for us; the index is the last word for whoever else writes runs.
+    // The index is the last word on one active run per thread; see startOnce.
     if (isUniqueViolation(error, "agent_runs_one_active_per_thread")) {
       throw new AppError(
         "thread_busy",
