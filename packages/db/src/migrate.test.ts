@@ -13,8 +13,10 @@ async function connect(url: string): Promise<pg.Client> {
   return client;
 }
 
+/** A database whose history is empty, for migrations of the tests' own. */
 async function database(): Promise<TestDatabase> {
   const created = await createTestDatabase();
+  await created.owner.query("delete from supabase_migrations.schema_migrations");
   onTestFinished(() => created.drop());
   return created;
 }
@@ -68,6 +70,28 @@ test("a file without a version is refused before anything applies", async () => 
   const folder = folderWith({ "29990101000001_good.sql": "create table good ();", "oops.sql": "select 1;" });
   await expect(migrate(client, { folder })).rejects.toMatchObject({ file: "oops.sql" });
   expect((await client.query("select to_regclass('good') as good")).rows).toEqual([{ good: null }]);
+});
+
+test("a database that other files have made is refused, by name", async () => {
+  const client = await connect((await database()).ownerUrl);
+  await migrate(client, { folder: folderWith({ "29990101000001_one.sql": "create table one ();" }) });
+  const changed = folderWith({ "29990101000001_one.sql": "create table one (id int);" });
+  expect(await refusalOf(migrate(client, { folder: changed }))).toMatch(
+    /^29990101000001_one.sql: it was changed after/,
+  );
+  const other = folderWith({ "29990101000002_two.sql": "create table two ();" });
+  expect(await refusalOf(migrate(client, { folder: other }))).toMatch(/^29990101000001: this database has it/);
+  expect((await client.query("select to_regclass('two') as two")).rows).toEqual([{ two: null }]);
+});
+
+test("what the Supabase CLI applied, statement by statement, is not applied again", async () => {
+  const client = await connect((await database()).ownerUrl);
+  await client.query(
+    "insert into supabase_migrations.schema_migrations (version, name, statements) values ('29990101000001', 'one', $1)",
+    [["create table one ()", "create table two ()"]],
+  );
+  const folder = folderWith({ "29990101000001_one.sql": "create table one (); create table two ();" });
+  expect(await migrate(client, { folder })).toEqual([]);
 });
 
 test("a seed runs again only when its content changed", async () => {

@@ -53,9 +53,10 @@ export async function migrate(client: Client, input: { folder: string }): Promis
   await client.query("select pg_advisory_lock($1)", [LOCK_KEY]);
   try {
     await ensureHistory(client);
-    const { rows } = await client.query<{ version: string }>(
-      "select version from supabase_migrations.schema_migrations",
+    const { rows } = await client.query<Applied>(
+      "select version, statements from supabase_migrations.schema_migrations",
     );
+    refuseDrift(migrations, rows);
     const done = new Set(rows.map((row) => row.version));
     const applied: string[] = [];
     for (const migration of migrations) {
@@ -90,6 +91,27 @@ export async function seed(client: Client, input: { file: string }): Promise<boo
     ),
   );
   return true;
+}
+
+type Applied = { version: string; statements: string[] | null };
+
+/**
+ * A database that was made by other files would fail later, far away and without a hint. What the CLI applied is in many
+ * statements instead of one and is taken on trust.
+ */
+function refuseDrift(migrations: readonly Migration[], applied: readonly Applied[]): void {
+  const known = new Map(migrations.map((migration) => [migration.version, migration]));
+  for (const { version, statements } of applied) {
+    const migration = known.get(version);
+    if (migration === undefined) {
+      const why = "this database has it, the folder does not: it was made by another version of the sources";
+      throw new MigrationError(version, `${why}; take that one, or an empty database`);
+    }
+    if (statements?.length === 1 && statements[0] !== migration.sql) {
+      const why = "it was changed after it had been applied to this database";
+      throw new MigrationError(migration.file, `${why}; write a new migration instead, or take an empty database`);
+    }
+  }
 }
 
 /** The CLI's own statements, so that whoever comes first makes the same tables. */

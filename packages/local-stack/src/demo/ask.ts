@@ -1,4 +1,4 @@
-import { type Client, createClient } from "@cortex/client";
+import { ApiError, type Client, ConnectionError, createClient, UnexpectedAnswerError } from "@cortex/client";
 import type { Message, TerminalEventType } from "@cortex/contracts";
 import { signIn } from "../stack/demo-user.ts";
 import { StackError } from "../stack-error.ts";
@@ -21,7 +21,7 @@ export type Answer = {
 
 /**
  * Asks the stack's agent a question as the demo user, in a new thread, and draws the run while it happens. An abort asks the
- * stack to stop the run, and then throws. Errors: `start_failed` (nobody to sign in as), and those of the client.
+ * stack to stop the run, and then throws the signal's reason. Errors: `start_failed` (nobody can sign in), `not_ready`.
  */
 export async function ask(input: {
   stack: StackFile;
@@ -42,6 +42,20 @@ export async function ask(input: {
     user: stack.demo_user,
   });
   const client = createClient({ baseUrl: stack.api_url, token: async () => token });
+  try {
+    return await askAs(client, { question, view, signal });
+  } catch (error) {
+    const known =
+      error instanceof ApiError || error instanceof ConnectionError || error instanceof UnexpectedAnswerError;
+    if (!known || signal.aborted) throw error;
+    const sentence = `The API at ${stack.api_url} could not do it (${error.message}): see logs/api.log in the data folder.`;
+    throw new StackError("not_ready", sentence, { cause: error });
+  }
+}
+
+type Question = { question: string; view: RunView; signal: AbortSignal };
+
+async function askAs(client: Client, { question, view, signal }: Question): Promise<Answer> {
   const thread = await client.createThread({ title: question.slice(0, 100) }, { signal });
   const run = await client.startRun(thread.id, { prompt: question }, { signal });
   const answer = { text: "", failedTools: [] as string[] };

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { createTestDatabase, refusalOf } from "@cortex/testing";
 import { expect, onTestFinished, test } from "vitest";
 import { prepareDatabase, withLogin } from "./prepare-database.ts";
 
+const supabaseFolder = join(import.meta.dirname, "../../../../supabase");
 const rolePasswords = { cortex_api: "one", cortex_worker: "other" };
 
 test.each([
@@ -22,17 +24,31 @@ test.each([
 test("a database that cannot be reached is said, without its password", async () => {
   const ownerUrl = "postgresql://postgres:hidden@127.0.0.1:1/postgres";
   const refusal = await refusalOf(
-    prepareDatabase({ ownerUrl, isSupabase: true, supabaseFolder: "/nonexistent", rolePasswords }),
+    prepareDatabase({ ownerUrl, isSupabase: true, supabaseFolder: "/nonexistent", rolePasswords, dataFolder: null }),
   );
   expect(refusal).toMatch(/^start_failed: The database at 127.0.0.1:1 .*check DATABASE_URL/);
   expect(refusal).not.toContain("hidden");
 });
 
+test("a database of other migrations is said, with the way to an empty one", async () => {
+  const database = await createTestDatabase();
+  onTestFinished(() => database.drop());
+  await database.owner.query("update supabase_migrations.schema_migrations set statements = array['select 1']");
+  const input = {
+    ownerUrl: database.ownerUrl,
+    isSupabase: false,
+    supabaseFolder,
+    rolePasswords,
+    dataFolder: "/home/data",
+  };
+  const refusal = await refusalOf(prepareDatabase(input));
+  expect(refusal).toMatch(/^start_failed: .*changed after it had been applied.*when \/home\/data is removed\)\.$/);
+});
+
 test("a role that is not the owner is told that it has to be", async () => {
   const database = await createTestDatabase();
   onTestFinished(() => database.drop());
-  const supabaseFolder = new URL("../../../../supabase", import.meta.url).pathname;
-  const input = { ownerUrl: database.apiUrl, isSupabase: true, supabaseFolder, rolePasswords };
+  const input = { ownerUrl: database.apiUrl, isSupabase: true, supabaseFolder, rolePasswords, dataFolder: null };
   expect(await refusalOf(prepareDatabase(input))).toMatch(
     /^start_failed: .*permission denied.*the owner's connection is needed/,
   );

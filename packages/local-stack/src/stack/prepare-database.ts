@@ -16,6 +16,8 @@ export async function prepareDatabase(input: {
   isSupabase: boolean;
   supabaseFolder: string;
   rolePasswords: RolePasswords;
+  /** where a database of ours lives, null for an existing one */
+  dataFolder: string | null;
 }): Promise<PreparedDatabase> {
   const client = new pg.Client({ connectionString: input.ownerUrl, connectionTimeoutMillis: 10_000 });
   client.on("error", () => {}); // a lost connection fails the statement under way, which says so
@@ -31,7 +33,7 @@ export async function prepareDatabase(input: {
       migrationsApplied: applied.length,
     };
   } catch (error) {
-    throw explain(error, new URL(input.ownerUrl).host);
+    throw explain(error, input);
   } finally {
     await client.end();
   }
@@ -46,19 +48,21 @@ export function withLogin(ownerUrl: string, role: string, password: string): str
   return url.href;
 }
 
-function explain(error: unknown, host: string): StackError {
+function explain(error: unknown, input: { ownerUrl: string; dataFolder: string | null }): StackError {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof MigrationError) {
-    return new StackError("start_failed", `A migration of the database failed, nothing of it was kept: ${message}.`, {
-      cause: error,
-    });
+    const startEmpty = input.dataFolder === null ? "" : ` (an empty one is made when ${input.dataFolder} is removed)`;
+    const sentence = `The database could not be brought up to date: ${message}${startEmpty}.`;
+    return new StackError("start_failed", sentence, { cause: error });
   }
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  const unreachable = ["ECONNREFUSED", "ENOTFOUND", "ETIMEDOUT", "EHOSTUNREACH", "28P01", "28000", "3D000"].includes(
-    code,
-  );
-  const advice = unreachable ? "check DATABASE_URL" : "the owner's connection is needed, on a direct or session port";
-  return new StackError("start_failed", `The database at ${host} could not be prepared (${message}): ${advice}.`, {
-    cause: error,
-  });
+  const advice = CONNECTING.has(code)
+    ? "check DATABASE_URL"
+    : "the owner's connection is needed, on a direct or session port";
+  const { host } = new URL(input.ownerUrl);
+  const sentence = `The database at ${host} could not be prepared (${message}): ${advice}.`;
+  return new StackError("start_failed", sentence, { cause: error });
 }
+
+/** Nobody there, or not for us. */
+const CONNECTING = new Set(["ECONNREFUSED", "ENOTFOUND", "ETIMEDOUT", "EHOSTUNREACH", "28P01", "28000", "3D000"]);

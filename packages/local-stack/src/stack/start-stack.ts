@@ -76,6 +76,7 @@ function prepare({ settings, environment, root, progress, home }: Opening, store
       ownerUrl: stores.databaseUrl,
       isSupabase: settings.supabase !== null,
       supabaseFolder: join(root, "supabase"),
+      dataFolder: settings.databaseUrl === null ? join(settings.home, "postgres") : null,
       rolePasswords: {
         cortex_api: environment["CORTEX_API_DB_PASSWORD"] || home.secret("cortex-api"),
         cortex_worker: environment["CORTEX_WORKER_DB_PASSWORD"] || home.secret("cortex-worker"),
