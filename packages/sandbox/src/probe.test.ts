@@ -9,6 +9,7 @@ import { aSandboxHome } from "./testing/local-machine.ts";
 import { whereLocalSandboxesRun } from "./testing/local-switch.ts";
 
 const home = aSandboxHome();
+const openHome = aSandboxHome();
 const probe = async (settings: Partial<SandboxSettings>) => {
   const searchPath = env["PATH"] ?? "";
   const chosen = await probeSandbox({ log: silentLogger() }, { home, choice: "auto", searchPath, ...settings });
@@ -68,9 +69,8 @@ await whereLocalSandboxesRun(() => {
   });
 
   test("local even where root may mount nothing, if what it needs can be reached", async () => {
-    const open = aSandboxHome();
-    chmodSync(open, 0o711);
-    const { provider } = await probe({ home: open, searchPath: withoutStage() });
+    chmodSync(openHome, 0o711);
+    const { provider } = await probe({ home: openHome, searchPath: withoutStage() });
     expect(provider.name).toBe("local");
   });
 });

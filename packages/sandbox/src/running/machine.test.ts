@@ -6,6 +6,8 @@ import { freshSandbox } from "../testing/subject.ts";
 // The interpreter runs everywhere, and idleness is the same for both providers of this machine.
 const subject = await aLocalSubject(aSandboxHome(), "virtual", { idleMs: 150 });
 
+const closing = await aLocalSubject(aSandboxHome(), "virtual");
+
 describe("a machine that nobody calls", () => {
   test("is stopped, keeps its files, and starts again for the next call", async () => {
     const { ref, sandbox } = await freshSandbox(subject);
@@ -36,7 +38,6 @@ describe("a machine that nobody calls", () => {
 });
 
 test("a closed provider starts nothing any more", async () => {
-  const closing = await aLocalSubject(aSandboxHome(), "virtual");
   const { ref, sandbox } = await freshSandbox(closing);
   await sandbox.files.stat("");
   await closing.provider.close();
