@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, renameSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { endProcess } from "../process/liveness.ts";
+import { endProcess, isAlive } from "../process/liveness.ts";
 import { StackError } from "../stack-error.ts";
 import { lastWords } from "./last-words.ts";
 
@@ -53,7 +53,8 @@ export async function startManaged(plan: ProcessPlan, deps: Deps): Promise<Manag
   let child = launch(plan, deps, logFile);
   const managed: ManagedProcess = {
     name: plan.name,
-    pid: () => (child.exitCode === null && child.signalCode === null ? (child.pid ?? null) : null),
+    // asked of the system: Node hears of an end a little later than it happens
+    pid: () => (child.pid !== undefined && isAlive(child.pid) ? child.pid : null),
     stop: async (graceMs) => {
       stopping.abort();
       const pid = managed.pid();
