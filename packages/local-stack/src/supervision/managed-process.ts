@@ -53,8 +53,11 @@ export async function startManaged(plan: ProcessPlan, deps: Deps): Promise<Manag
   let child = launch(plan, deps, logFile);
   const managed: ManagedProcess = {
     name: plan.name,
-    // asked of the system: Node hears of an end a little later than it happens
-    pid: () => (child.pid !== undefined && isAlive(child.pid) ? child.pid : null),
+    pid: () => {
+      const { pid, exitCode, signalCode } = child;
+      if (pid === undefined || exitCode !== null || signalCode !== null) return null; // the number may be another's by now
+      return isAlive(pid) ? pid : null; // Node hears of an end a little later than it happens
+    },
     stop: async (graceMs) => {
       stopping.abort();
       const pid = managed.pid();
