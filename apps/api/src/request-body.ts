@@ -43,11 +43,17 @@ export const readBody: MiddlewareHandler<ApiContext> = async (c, next) => {
 const collect = async (incoming: IncomingMessage): Promise<Buffer> => {
   const pieces: Buffer[] = [];
   let size = 0;
-  // Leaving the loop must not destroy the socket: the refusal still has to get out.
-  for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-    size += piece.length;
-    if (size > maxBytes) throw tooLarge();
-    pieces.push(piece);
+  try {
+    // Leaving the loop must not destroy the socket: the refusal still has to get out.
+    for await (const piece of incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += piece.length;
+      if (size > maxBytes) throw tooLarge();
+      pieces.push(piece);
+    }
+  } catch (error) {
+    if (error instanceof AppError) throw error;
+    // The client went in the middle: nobody hears this, but it is no failure of ours.
+    throw new AppError("invalid_json", "The body did not arrive whole.", {}, { cause: error });
   }
   return Buffer.concat(pieces);
 };

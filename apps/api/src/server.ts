@@ -44,6 +44,19 @@ export const listen = async (input: { app: Api; host: string; port: number; log:
     { keepAliveTimeout: keepAliveMs, headersTimeout: headersMs, requestTimeout: requestMs },
     (incoming, outgoing) => void listener(incoming, outgoing),
   );
+  let underWay = 0;
+  let closing = false;
+  // A browser keeps connections that have never asked anything; the server's own idea of an idle one leaves them out.
+  const leaveNoneOpen = (): void => {
+    if (closing && underWay === 0) server.closeAllConnections();
+  };
+  server.on("request", (_incoming, outgoing) => {
+    underWay += 1;
+    outgoing.once("close", () => {
+      underWay -= 1;
+      leaveNoneOpen();
+    });
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(input.port, input.host, () => {
@@ -56,13 +69,9 @@ export const listen = async (input: { app: Api; host: string; port: number; log:
     port: address !== null && typeof address === "object" ? address.port : input.port,
     close: () =>
       new Promise((resolve, reject) => {
-        // A connection whose answer has just gone out counts as idle only now.
-        const sweep = setInterval(() => server.closeIdleConnections(), 50);
-        server.close((error) => {
-          clearInterval(sweep);
-          if (error) reject(error);
-          else resolve();
-        });
+        closing = true;
+        server.close((error) => (error ? reject(error) : resolve()));
+        leaveNoneOpen();
       }),
   };
 };

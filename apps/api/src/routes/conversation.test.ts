@@ -1,4 +1,5 @@
-import { Message, page, Project, Thread } from "@cortex/contracts";
+import { Message, page, Project, Run, Thread } from "@cortex/contracts";
+import { aMember, anAccount, aRun, aThread } from "@cortex/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ApiUnderTest, type Person, startApiUnderTest } from "../testing/api-under-test.ts";
 
@@ -81,6 +82,32 @@ test("a creating request with an Idempotency-Key is answered once", async () => 
     headers: { "idempotency-key": "a b" },
   });
   expect([bad.status, bad.body]).toMatchObject([422, { code: "validation_failed" }]);
+});
+
+test("lists show what is one's own, and of a team what X-Account-Id names", async () => {
+  const bob = await api.person();
+  const { owner } = api.database;
+  const team = await anAccount(owner, { ownerId: bob.userId });
+  await aMember(owner, { accountId: team.accountId, userId: alice.userId });
+  for (const accountId of [bob.accountId, team.accountId]) {
+    const thread = await aThread(owner, { accountId, title: "bobs-canary" });
+    await aRun(owner, { thread, status: "completed" });
+  }
+  const headers = { "x-account-id": team.accountId };
+  for (const path of ["/projects", "/threads", "/agent-runs", "/billing/ledger"]) {
+    const own = await api.call("GET", path, { as: alice, headers: { "x-account-id": alice.accountId } });
+    expect([path, own.status, JSON.stringify(own.body).includes(bob.accountId)]).toEqual([path, 200, false]);
+    expect(JSON.stringify(own.body)).not.toContain("bobs-canary");
+  }
+  for (const path of ["/projects", "/threads", "/agent-runs"]) {
+    const ofTeam = await api.call("GET", path, { as: alice, headers });
+    expect([path, ofTeam.body]).toMatchObject([path, { data: [{}], next_cursor: null }]);
+  }
+  // Every account of the caller, and no other.
+  const runs = page(Run).parse((await api.call("GET", "/agent-runs", { as: alice })).body);
+  expect(new Set(runs.data.map((run) => run.account_id))).toEqual(new Set([team.accountId]));
+  const made = await api.call("POST", "/projects", { as: alice, body: { name: "Ours" }, headers });
+  expect([made.status, Project.parse(made.body).account_id]).toEqual([201, team.accountId]);
 });
 
 test("a refused request keeps no key", async () => {

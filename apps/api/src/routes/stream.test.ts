@@ -1,4 +1,3 @@
-import { connect } from "node:net";
 import { noUsage, type Problem, RunEvent, type UnplacedEvent } from "@cortex/contracts";
 import { aMember, anAccount, aRun, aThread, eventually, type TestRun } from "@cortex/testing";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -221,36 +220,6 @@ test("a comment goes out when nothing else does, and a stream ends with the righ
   const short = await openStream(quick, { runId, as: expiring });
   expect((await short.rest()).map((frame) => frame.id)).toEqual(["1.0"]);
   await nobodyFollows(quick);
-});
-
-test("a client that does not read is dropped, and finds everything after its cursor", async () => {
-  const strict = await startApiUnderTest({ timings: { heartbeatMs: 10_000, recheckMs: 60_000, patienceMs: 300 } });
-  onTestFinished(async () => void (await strict.close()));
-  const person = await strict.person();
-  const { runId } = await aRunning(strict, person);
-  const write = await aWriter(runId, strict);
-  const piece = "x".repeat(100_000);
-  // More than the kernel takes for both ends.
-  for (let each = 0; each < 160; each++) await write(delta(runId, piece));
-
-  const { port } = new URL(strict.url);
-  const socket = connect(Number(port), "127.0.0.1");
-  onTestFinished(() => void socket.destroy());
-  let closed = false;
-  socket.on("close", () => (closed = true)).on("error", () => {});
-  socket.pause();
-  socket.write(
-    `GET /api/agent-run/${runId}/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${person.token}\r\n\r\n`,
-  );
-  await eventually(() => strict.services.tails.size() === 1);
-  await nobodyFollows(strict);
-  socket.resume();
-  await eventually(() => closed);
-
-  await write(completed(runId));
-  const log = await logOf(runId, strict);
-  const rest = await (await openStream(strict, { runId, as: person, lastEventId: "1.100" })).rest();
-  expect(rest).toEqual([...withIds(log.slice(101), 1, 101), done]);
 });
 
 test("a process that stops ends its streams without done", async () => {

@@ -93,7 +93,8 @@ test("a client that does not read costs one frame, and is dropped when its patie
   expect(await streaming.ended).toBe("slow");
   // Asked for only when everything before had left this process.
   expect(streaming.mostWaiting()).toBeLessThan(Buffer.byteLength(entry) * 2);
-  expect(streaming.framesTaken()).toBeLessThan(500);
+  // What it had is what the kernel holds for both ends (up to 37 MB here).
+  expect(streaming.framesTaken()).toBeLessThan(1_000);
 });
 
 test("a client that reads again in time goes on", async () => {

@@ -1,6 +1,6 @@
 import { AppError } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import { createLocalJWKSet, errors, type JWTVerifyGetKey } from "jose";
 import { z } from "zod";
 
 /** How long fetched keys are taken as they are: what the endpoint's own `Cache-Control` says. A revoked key verifies that long. */
@@ -42,7 +42,7 @@ export const createProjectKeys = ({ url, log, now = () => performance.now() }: P
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(patienceMs), redirect: "error" });
       if (!response.ok) throw new Error(`the JWKS endpoint answered ${response.status}`);
-      keys = { find: createLocalJWKSet(Jwks.parse(await response.json()) as JSONWebKeySet), fetchedAt: now() };
+      keys = { find: createLocalJWKSet(Jwks.parse(await response.json())), fetchedAt: now() };
     } catch (error) {
       log.warn({ err: error }, "could not fetch the keys that verify tokens");
     }
