@@ -59,6 +59,7 @@ function judgeBuiltin(home: string, path: string, specifier: string): string | n
   const room = roomOf(home);
   if (room === null || isProof(path)) return null;
   if (room.browserSafe) return `"${specifier}" in a room that runs in a browser too`;
+  if (room.sockets && specifier === "node:net") return null;
   if (room.noHttp && HTTP_MODULES.has(specifier)) return `"${specifier}" in a room that knows no HTTP`;
   return null;
 }

@@ -11,12 +11,14 @@ export type Room = {
   readonly browserSafe?: true;
   /** Knows no network protocol of its own: no `node:http` and its kin. */
   readonly noHttp?: true;
+  /** Looks after the sockets of its driver's connections: `node:net` is open to it. */
+  readonly sockets?: true;
 };
 
 export const ROOMS: Readonly<Record<string, Room>> = {
   contracts: { imports: [], browserSafe: true },
   observability: { imports: [] },
-  db: { imports: ["observability"] },
+  db: { imports: ["observability"], noHttp: true, sockets: true },
   queue: { imports: ["contracts", "observability"], noHttp: true },
   events: { imports: ["contracts", "observability"], noHttp: true },
   accounts: { imports: ["contracts", "db", "observability"], noHttp: true },

@@ -67,7 +67,7 @@ const faults: {
   {
     name: "silence before the headers",
     answers: [hangs],
-    options: { timeouts: { firstByteMs: 50 } },
+    options: { timeouts: { firstByteMs: 250 } },
     code: "model_timeout",
     retryable: true,
     requests: 2,
@@ -75,7 +75,7 @@ const faults: {
   {
     name: "silence after the headers",
     answers: [streams([], "hang")],
-    options: { timeouts: { firstByteMs: 50 } },
+    options: { timeouts: { firstByteMs: 250 } },
     code: "model_timeout",
     retryable: true,
     requests: 3,
@@ -83,7 +83,7 @@ const faults: {
   {
     name: "silence in the middle",
     answers: [streams([textPiece("Once "), textPiece("upon")], "hang")],
-    options: { timeouts: { idleMs: 50 } },
+    options: { timeouts: { idleMs: 250 } },
     code: "model_timeout",
     retryable: true,
     requests: 3,
@@ -299,7 +299,7 @@ const recovering: { name: string; fault: Answerer; options?: Partial<OpenAiModel
   { name: "503", fault: fails(503) },
   { name: "529", fault: fails(529) },
   { name: "a reset", fault: (response) => response.destroy() },
-  { name: "silence", fault: hangs, options: { timeouts: { firstByteMs: 80 } } },
+  { name: "silence", fault: hangs, options: { timeouts: { firstByteMs: 250 } } },
   { name: "a cut", fault: streams([textPiece("On")], "cut") },
   { name: "an error frame", fault: streams([textPiece("On"), { error: { message: "x", code: "503" } }]) },
   { name: "nothing", fault: streams(ending()) },
