@@ -3,7 +3,7 @@ import { createFaultProxy, createTestDatabase, eventually } from "@cortex/testin
 import { sql } from "kysely";
 import { expect, onTestFinished, test } from "vitest";
 import { openDatabase } from "./client.ts";
-import { asFleet } from "./transaction.ts";
+import { asAccount, asFleet, inScope, type Tx } from "./transaction.ts";
 
 const aDatabase = async () => {
   const database = await createTestDatabase();
@@ -33,8 +33,39 @@ test("a connection that Postgres ends, idle or in a transaction, costs what was 
     database.owner.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'silence'");
   const one = () => asFleet(db, (tx) => sql`select 1 as one`.execute(tx));
   await one();
-  await expect(asFleet(db, end)).rejects.toThrow(/terminat|connection/i);
+  const cutShort = asFleet(db, async (tx) => {
+    await sql`select 1 as one`.execute(tx);
+    await end();
+  });
+  await expect(cutShort).rejects.toThrow(/terminat|connection/i);
   expect((await one()).rows).toEqual([{ one: 1 }]);
   await end();
   await eventually(() => one().then(() => true));
+});
+
+test("a transaction of reads agrees with itself, writes nothing, and leaves the connection as it was", async () => {
+  const { db } = await aDatabase();
+  const reads = <Result>(work: (tx: Tx) => Promise<Result>) =>
+    inScope(db, { userId: null, accountId: null, reads: true }, work);
+  const settings = (tx: Tx) =>
+    sql<{ own: string }>`select current_setting('transaction_read_only') as own`.execute(tx).then(({ rows }) => rows[0]?.own);
+  expect(await reads(settings)).toBe("on");
+  await expect(reads((tx) => sql`create temp table t ()`.execute(tx))).rejects.toThrow("read-only");
+  expect(await asFleet(db, settings)).toBe("off");
+  // Whom a transaction acted for is forgotten with it.
+  const accountId = crypto.randomUUID();
+  const scope = (tx: Tx) =>
+    sql<{ id: string }>`select current_setting('app.account_id', true) as id`.execute(tx).then(({ rows }) => rows[0]?.id);
+  expect(await asAccount(db, { accountId }, scope)).toBe(accountId);
+  expect(await asFleet(db, scope)).toBe("");
+  expect(await sql<{ id: string }>`select current_setting('app.account_id', true) as id`.execute(db)).toMatchObject({
+    rows: [{ id: "" }],
+  });
+});
+
+test("a statement that fails undoes its transaction, and the next one finds the connection clean", async () => {
+  const { db } = await aDatabase();
+  await expect(asFleet(db, (tx) => sql`select 1 / ${0}::int`.execute(tx))).rejects.toThrow("division by zero");
+  const again = asFleet(db, (tx) => sql<{ one: number }>`select ${1}::int as one`.execute(tx));
+  expect((await again).rows).toEqual([{ one: 1 }]);
 });

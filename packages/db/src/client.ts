@@ -1,7 +1,7 @@
 import type { Logger } from "@cortex/observability";
 import { Kysely, PostgresDialect } from "kysely";
 import pg from "pg";
-import { preparing } from "./prepared-statements.ts";
+import { quickConnections } from "./connections.ts";
 import { endSilentConnections } from "./silent-connections.ts";
 import type { DB } from "./types.gen.ts";
 
@@ -25,6 +25,9 @@ export interface DatabaseOptions {
   log: Logger;
 }
 
+/** Statements are sent without waiting for the answer to the one before (connections.ts). The driver's types do not know the setting yet. */
+const pipelining = { pipeline: true };
+
 export interface Database {
   db: Db;
   close(): Promise<void>;
@@ -43,12 +46,13 @@ export const openDatabase = (options: DatabaseOptions): Database => {
     connectionTimeoutMillis: 3_000,
     idleTimeoutMillis: 60_000,
     keepAlive: true,
+    ...pipelining,
   });
   const lost = (error: Error) => options.log.warn({ err: error }, "lost a database connection");
   pool.on("error", lost);
   pool.on("connect", (client) => void client.on("error", lost));
   endSilentConnections(pool, options);
-  const dialect = new PostgresDialect({ pool: options.prepare === false ? pool : preparing(pool) });
+  const dialect = new PostgresDialect({ pool: quickConnections(pool, { prepare: options.prepare ?? true }) });
   const db = new Kysely<DB>({ dialect }).withSchema("cortex");
   return { db, close: () => db.destroy() };
 };

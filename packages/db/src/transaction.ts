@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Db } from "./client.ts";
+import { beginReads } from "./connections.ts";
 
 declare const inTransaction: unique symbol;
 
@@ -10,8 +11,10 @@ export type Tx = Db & { readonly [inTransaction]: true };
 export interface Scope {
   userId: string | null;
   accountId: string | null;
-  /** All statements see the database as it was at the first one. For reads that must agree with each other. */
+  /** All statements see the database as it was at the first one. */
   snapshot?: boolean;
+  /** The same for a transaction that only reads; nobody waits for its end. */
+  reads?: boolean;
 }
 
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -44,8 +47,9 @@ const idleInTransactionTimeoutMs = 15_000;
 
 /** Runs `work` in a transaction of that scope; for code that serves the API and the workers alike. See `asUser` and `asAccount`. */
 export const inScope = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Promise<Result>): Promise<Result> => {
+  const isolation = scope.snapshot ? "begin isolation level repeatable read" : "begin";
   const begin =
-    `begin${scope.snapshot ? " isolation level repeatable read" : ""}; set local statement_timeout = ${statementTimeoutMs}; ` +
+    `${scope.reads ? beginReads : isolation}; set local statement_timeout = ${statementTimeoutMs}; ` +
     `set local idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs}; ` +
     `select set_config('app.user_id', ${literal(scope.userId)}, true), set_config('app.account_id', ${literal(scope.accountId)}, true)`;
   for (let attempt = 1; ; attempt++) {
@@ -77,14 +81,14 @@ export const inScope = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Pr
  */
 export const asUser = <Result>(
   db: Db,
-  scope: { userId: string; accountId: string | null; snapshot?: boolean },
+  scope: { userId: string; accountId: string | null; snapshot?: boolean; reads?: boolean },
   work: (tx: Tx) => Promise<Result>,
 ): Promise<Result> => inScope(db, scope, work);
 
 /** The same for a worker that acts for the account of its run. */
 export const asAccount = <Result>(
   db: Db,
-  scope: { accountId: string; snapshot?: boolean },
+  scope: { accountId: string; snapshot?: boolean; reads?: boolean },
   work: (tx: Tx) => Promise<Result>,
 ): Promise<Result> => inScope(db, { ...scope, userId: null }, work);
 

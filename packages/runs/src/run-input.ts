@@ -37,39 +37,43 @@ export interface RunInput {
  * @throws FencedError
  */
 export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
-  asAccount(db, { accountId: run.account_id, snapshot: true }, async (tx) => {
-    const messages = await readMessages(tx, { threadId: run.thread_id, fromSeq: 0 });
-    const setting = await tx
-      .selectFrom("agent_runs")
-      .innerJoin("agent_versions", "agent_versions.id", "agent_runs.agent_version_id")
-      .innerJoin("accounts", "accounts.id", "agent_versions.account_id")
-      .innerJoin("plans", "plans.id", "accounts.plan_id")
-      .select([
-        "agent_versions.instructions",
-        "agent_versions.model_parameters",
-        "agent_versions.tools",
-        "agent_versions.max_steps",
-        "plans.unlimited",
-        "agent_runs.usage",
-        "agent_runs.cost_usd",
-      ])
-      .where("agent_runs.id", "=", run.id)
-      .executeTakeFirstOrThrow();
-    // Without a message of its own, a first attempt has stored no step: the happy path asks for none.
-    const begun = run.attempt > 1 || messages.some((message) => message.run_id === run.id);
-    const { seenSeq, ...progress } = begun ? await readProgress(tx, run) : notBegun;
-    return {
-      messages: unseenLast(messages, { runId: run.id, seenSeq }),
-      nextSeq: messages.length === 0 ? 0 : (messages.at(-1)?.seq ?? -1) + 1,
-      instructions: setting.instructions,
-      modelParameters: setting.model_parameters,
-      agentTools: setting.tools,
-      maxSteps: setting.max_steps,
-      unlimited: setting.unlimited,
-      spent: { usage: Usage.parse(setting.usage), costUsd: canonicalUsd(setting.cost_usd) },
-      ...progress,
-    };
-  });
+  asAccount(
+    db,
+    { accountId: run.account_id, ...(run.attempt === 1 ? { reads: true } : { snapshot: true }) },
+    async (tx) => {
+      const messages = await readMessages(tx, { threadId: run.thread_id, fromSeq: 0 });
+      const setting = await tx
+        .selectFrom("agent_runs")
+        .innerJoin("agent_versions", "agent_versions.id", "agent_runs.agent_version_id")
+        .innerJoin("accounts", "accounts.id", "agent_versions.account_id")
+        .innerJoin("plans", "plans.id", "accounts.plan_id")
+        .select([
+          "agent_versions.instructions",
+          "agent_versions.model_parameters",
+          "agent_versions.tools",
+          "agent_versions.max_steps",
+          "plans.unlimited",
+          "agent_runs.usage",
+          "agent_runs.cost_usd",
+        ])
+        .where("agent_runs.id", "=", run.id)
+        .executeTakeFirstOrThrow();
+      // Without a message of its own, a first attempt has stored no step: the happy path asks for none.
+      const begun = run.attempt > 1 || messages.some((message) => message.run_id === run.id);
+      const { seenSeq, ...progress } = begun ? await readProgress(tx, run) : notBegun;
+      return {
+        messages: unseenLast(messages, { runId: run.id, seenSeq }),
+        nextSeq: messages.length === 0 ? 0 : (messages.at(-1)?.seq ?? -1) + 1,
+        instructions: setting.instructions,
+        modelParameters: setting.model_parameters,
+        agentTools: setting.tools,
+        maxSteps: setting.max_steps,
+        unlimited: setting.unlimited,
+        spent: { usage: Usage.parse(setting.usage), costUsd: canonicalUsd(setting.cost_usd) },
+        ...progress,
+      };
+    },
+  );
 
 /**
  * A message that was posted while the model wrote its last answer got the lower seq. Behind that answer it is what the model is asked next;

@@ -100,7 +100,7 @@ export const registerRuns = (api: Api, { db, stop: stopDeps }: ApiServices): voi
 
   api.openapi(steps, async (c) => {
     const { agent_run_id: runId } = c.req.valid("param");
-    const timeline = await asUser(db, { ...c.get("caller"), snapshot: true }, (tx) => getTimeline(tx, { runId }));
+    const timeline = await asUser(db, { ...c.get("caller"), reads: true }, (tx) => getTimeline(tx, { runId }));
     return c.json({ data: found(timeline, "run"), next_cursor: null }, 200);
   });
 

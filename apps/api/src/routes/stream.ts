@@ -67,7 +67,7 @@ export const registerStream = (api: Api, services: ApiServices): void => {
     const { agent_run_id: runId } = c.req.valid("param");
     const caller = c.get("caller");
     const after = readCursor(c.req.valid("header")["last-event-id"] ?? c.req.valid("query").after ?? "");
-    const findRun = () => asUser(db, caller, (tx) => findFollowedRun(tx, { runId }));
+    const findRun = () => asUser(db, { ...caller, reads: true }, (tx) => findFollowedRun(tx, { runId }));
     const { end } = found(await findRun(), "run");
     if (end && after && end.epoch === after.epoch && end.seq === after.seq) return c.body(null, 204);
     if (c.req.method === "HEAD") return c.body(null, 200);
