@@ -48,14 +48,18 @@ test("a transaction of reads agrees with itself, writes nothing, and leaves the 
   const reads = <Result>(work: (tx: Tx) => Promise<Result>) =>
     inScope(db, { userId: null, accountId: null, reads: true }, work);
   const settings = (tx: Tx) =>
-    sql<{ own: string }>`select current_setting('transaction_read_only') as own`.execute(tx).then(({ rows }) => rows[0]?.own);
+    sql<{ own: string }>`select current_setting('transaction_read_only') as own`
+      .execute(tx)
+      .then(({ rows }) => rows[0]?.own);
   expect(await reads(settings)).toBe("on");
   await expect(reads((tx) => sql`create temp table t ()`.execute(tx))).rejects.toThrow("read-only");
   expect(await asFleet(db, settings)).toBe("off");
   // Whom a transaction acted for is forgotten with it.
   const accountId = crypto.randomUUID();
   const scope = (tx: Tx) =>
-    sql<{ id: string }>`select current_setting('app.account_id', true) as id`.execute(tx).then(({ rows }) => rows[0]?.id);
+    sql<{ id: string }>`select current_setting('app.account_id', true) as id`
+      .execute(tx)
+      .then(({ rows }) => rows[0]?.id);
   expect(await asAccount(db, { accountId }, scope)).toBe(accountId);
   expect(await asFleet(db, scope)).toBe("");
   expect(await sql<{ id: string }>`select current_setting('app.account_id', true) as id`.execute(db)).toMatchObject({
