@@ -104,6 +104,13 @@ test("a stop in mid-stream keeps the partial text, marked, and ends within a sec
   const partial = (await place.messages(threadId)).at(-1);
   expect(partial).toMatchObject({ role: "assistant", status: "interrupted" });
   expect(partial?.text?.length).toBeGreaterThan(0);
+  const { rows } = await place.database.owner.query(
+    `select cost_usd > 0 as paid, (stop_receipt->>'charged_usd')::numeric = cost_usd as said,
+       cost_usd = (select -sum(amount_usd) from cortex.ledger_entries where run_id = agent_runs.id) as booked
+     from cortex.agent_runs where id = $1`,
+    [runId],
+  );
+  expect(rows).toEqual([{ paid: true, said: true, booked: true }]);
   await eventually(async () => (await place.events(runId)).at(-1)?.type === "run.stopped");
 });
 

@@ -104,7 +104,7 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   );
   const calls = refusal ? refuseCalls(planned, refusal.toModel) : planned;
   const charge = spending.report();
-  const elapsed = () => performance.now() - startedAt;
+  const elapsed = () => Math.round(performance.now() - startedAt);
   const facts = { step, ...charge, priced: spending.priced, finish_reason: finish, duration_ms: elapsed() };
   yield modelCompleted(answer, message, { claims: claimsOf(calls), ...facts });
 

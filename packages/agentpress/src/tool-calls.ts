@@ -181,7 +181,7 @@ export async function* runToolCalls(
     else
       settle(
         request,
-        { result, is_error, effect_state, duration_ms: performance.now() - startedAt },
+        { result, is_error, effect_state, duration_ms: Math.round(performance.now() - startedAt) },
         tool.endsRun && !is_error,
       );
   };

@@ -1,4 +1,4 @@
-import type { RunError, StopReceipt, TerminalRunStatus, UnplacedEvent } from "@cortex/contracts";
+import { addUsd, type RunError, type StopReceipt, type TerminalRunStatus, type UnplacedEvent } from "@cortex/contracts";
 import type { Db } from "@cortex/db";
 import { sql } from "kysely";
 import { terminalEvent } from "./durable-events.ts";
@@ -213,7 +213,8 @@ export const createRecorder = (
       ...settled.map(place),
       ...writer.completed(messages, written),
       ...(last ? [stepCompleted(last)] : []),
-      ...(terminal ? [terminal] : []),
+      // Said now, like its predecessors: two clocks in one stream would have the end stand before what it ends.
+      ...(terminal ? [{ ...terminal, at: writer.base().at }] : []),
     ];
     return sink.end(closing, written.fence.attempt);
   };
@@ -281,7 +282,8 @@ export const createRecorder = (
             ...(await readStopTimes(deps.db, { runId: run.id })),
             aborted: [...outcome.aborted],
             killed: [...(stop?.killed ?? [])],
-            charged_usd: writer.totals().costUsd,
+            // With the answer that was cut: it is paid for, too.
+            charged_usd: addUsd(writer.totals().costUsd, outcome.unreported.cost_usd),
           };
           const ending: Ending = { status: "stopped", error: null, receipt, ifNextSeq: null };
           return { kind: "ended", status: "stopped", cursor: await end(ending, { ...none, ...outcome }) };

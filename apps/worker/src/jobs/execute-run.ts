@@ -113,7 +113,10 @@ const untilItEnds = async (
     const outcome = await drive(services, run, lease, input, recorder);
     if (outcome.kind === "aborted") {
       const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
-      if (reason === "lost") return { kind: "done" };
+      if (reason === "lost") {
+        services.log.warn("the lease was lost; let go, another worker goes on");
+        return { kind: "done" };
+      }
       if (reason === "shutdown") {
         const notBegun = outcome.unfinished.filter((call) => !call.started).map((call) => call.tool_call_id);
         await handOver(services.db, {

@@ -13,6 +13,10 @@ const DEFAULT_QUESTION = "What is 5 + 10, then multiply by 3?";
 const DEFAULT_ANSWER = "45";
 
 await runCommand({ interruptedCode: 1 }, async ({ root, settings, environment, style, write, signal }) => {
+  if (process.argv.some((word) => word === "--help" || word === "-h")) {
+    write('npm run demo -- "a question"    asks the agent one question and draws the run\n');
+    return 0;
+  }
   const question = process.argv.slice(2).join(" ").trim() || DEFAULT_QUESTION;
   const progress = createProgress(write, style);
   const stack = await openDemoStack({ root, settings, environment, progress, signal });

@@ -68,7 +68,7 @@ async function askAs(client: Client, { question, view, signal }: Question): Prom
       if (event.type === "message.completed" && event.message.role === "assistant") answer.text = textOf(event.message);
     }
   } catch (error) {
-    if (signal.aborted) await stopQuietly(client, run.agent_run_id);
+    if (signal.aborted) view.note(await stopQuietly(client, run.agent_run_id));
     throw error;
   }
   throw new StackError("not_ready", "The stream of the run ended without its last event: see the API's log.");
@@ -78,11 +78,12 @@ function textOf(message: Message): string {
   return message.content.map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
-/** Nobody watches any more: the run should not go on for nothing. If that cannot be said, it ends by itself. */
-async function stopQuietly(client: Client, runId: string): Promise<void> {
+/** Nobody watches any more: the run should not go on for nothing. Says what became of it; the stack may be going down already. */
+async function stopQuietly(client: Client, runId: string): Promise<string> {
   try {
     await client.stopRun(runId, { signal: AbortSignal.timeout(STOP_TIMEOUT_MS) });
+    return "stopped";
   } catch {
-    return; // the stack may be going down already
+    return "could not be stopped: the run goes on while the stack is up";
   }
 }

@@ -63,6 +63,8 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
       REDIS_URL: at.redisUrl,
       SUPABASE_URL: at.supabaseUrl,
       DEFAULT_MODEL: at.model.defaultModel,
+      // The demo model answers for itself only: any other name is refused at once instead of failing in its run.
+      ...(at.model.kind === "demo" ? { MODELS: at.model.defaultModel } : {}),
       SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
     },
     isReady: () => answers(`http://127.0.0.1:${at.ports.api}/ready`),

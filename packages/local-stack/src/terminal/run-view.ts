@@ -4,7 +4,11 @@ import { duration, harmless, type Style } from "./style.ts";
 type Terminal = Extract<RunEvent, { type: "run.completed" | "run.failed" | "run.stopped" }>;
 type Of<Type extends RunEvent["type"]> = Extract<RunEvent, { type: Type }>;
 
-export type RunView = { show: (event: RunEvent) => void };
+export type RunView = {
+  show: (event: RunEvent) => void;
+  /** A word of ours on a line of its own. */
+  note: (text: string) => void;
+};
 
 /** A tool's result beyond this is cut: a file of a thousand lines would push the run off the screen. */
 const MAX_RESULT_CHARACTERS = 1_200;
@@ -159,7 +163,7 @@ export function createRunView(write: (text: string) => void, style: Style): RunV
         return finish(event);
     }
   };
-  return { show };
+  return { show, note: (text) => line(style.dim(`  ${text}`)) };
 }
 
 function oneLine(text: string): string {
