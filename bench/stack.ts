@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createClient } from "@supabase/supabase-js";
@@ -26,6 +26,8 @@ export interface BenchStack {
  */
 export const startBench = async (): Promise<BenchStack> => {
   const home = mkdtempSync(join(tmpdir(), "cortex-bench-"));
+  // As root, Postgres runs as another user; a home that it may enter keeps its data inside, to be removed with it.
+  chmodSync(home, 0o755);
   const ports = {
     api: await freePort(),
     supabase: await freePort(),
