@@ -35,9 +35,13 @@ beforeAll(async () => {
   await owner.connect();
 }, 2 * START_MS);
 afterAll(async () => {
-  await owner.end();
-  stack.signal("SIGINT");
-  await stack.ended;
+  // Also when the set-up has failed half-way: nothing else ends the stack.
+  try {
+    await owner.end();
+  } finally {
+    stack.signal("SIGINT");
+    await stack.ended;
+  }
 });
 
 /** What a follower that joins after `delayMs` gets, and how the run looks to it in the end. */
