@@ -16,7 +16,7 @@ function application(body: string): {
 } {
   const folder = createTestFolder();
   const script = join(folder, "app.ts");
-  writeFileSync(script, `import { appendFileSync, writeFileSync } from "node:fs";\n${body}\n`);
+  writeFileSync(script, `import { appendFileSync, renameSync, writeFileSync } from "node:fs";\n${body}\n`);
   const plan = {
     name: "app",
     script,
@@ -89,7 +89,9 @@ test("pauses between restarts grow, and a stop ends the waiting", async () => {
 
 test("it ends when we are killed, even if nobody else looks after it", async () => {
   const { plan, folder } = application(
-    `writeFileSync(process.env.READY, String(process.pid)); setInterval(() => {}, 1000);`,
+    // under its name only when it is whole: the parent below dies as soon as it sees the file
+    `const part = process.env.READY + ".part"; writeFileSync(part, String(process.pid));
+    renameSync(part, process.env.READY); setInterval(() => {}, 1000);`,
   );
   const script = `import { startManaged } from ${JSON.stringify(join(import.meta.dirname, "managed-process.ts"))};
     import { existsSync } from "node:fs";
