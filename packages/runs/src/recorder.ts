@@ -1,31 +1,13 @@
-import { addUsd, type RunError, type StopReceipt, type TerminalRunStatus, type UnplacedEvent } from "@cortex/contracts";
+import type { TerminalRunStatus } from "@cortex/contracts";
 import type { Db } from "@cortex/db";
-import { sql } from "kysely";
-import { terminalEvent } from "./durable-events.ts";
-import type {
-  EngineAnswer,
-  EngineEvent,
-  EngineOutcome,
-  ModelCompleted,
-  StepCompleted,
-  ToolCallCompleted,
-  UnfinishedCall,
-} from "./engine-events.ts";
-import { type OpenStep, openStep, resultMessages, settlement, unfinishedCall } from "./open-step.ts";
-import { type NewMessage, noProgress, type StepWrite } from "./progress.ts";
+import { answeredStep, answeredStepCompleted, answerMessage, chargeOf } from "./answer-writes.ts";
+import type { EngineEvent, EngineOutcome, ModelCompleted, StepCompleted, ToolCallCompleted } from "./engine-events.ts";
+import { finishFromInside } from "./finish-from-inside.ts";
+import type { LogSink } from "./log-sink.ts";
+import { type OpenStep, openStep, resultMessages, settlement } from "./open-step.ts";
+import { noProgress, type StepWrite } from "./progress.ts";
 import type { RunRow } from "./run.ts";
 import { createRunWriter, PostedMeanwhile } from "./run-writer.ts";
-
-/** The live log as one attempt writes it; packages/events fits. */
-export interface LogSink {
-  /** A preview: may be merged with its neighbours, and left out beyond the log's bound. */
-  preview(event: UnplacedEvent): Promise<void> | void;
-  /** Resolves when the events are in the log, in order, after everything before them. They are in Postgres already. */
-  durable(events: readonly UnplacedEvent[]): Promise<void>;
-  /** The same for the events that close the log, under the attempt that ending the run has raised. Returns the last cursor; null if the
-   * log could not be reached, then a sweep closes it. */
-  end(events: readonly UnplacedEvent[], attempt: number): Promise<string | null>;
-}
 
 export interface Recorder {
   /** Records one event of the engine. The engine must not go on before the promise has resolved. */
@@ -44,13 +26,6 @@ export interface Recorder {
     outcome: EngineOutcome,
     stop: { killed: readonly string[] } | null,
   ): Promise<{ kind: "ended"; status: TerminalRunStatus; cursor: string | null } | { kind: "posted" }>;
-}
-
-interface Ending {
-  status: TerminalRunStatus;
-  error: RunError | null;
-  receipt: StopReceipt | null;
-  ifNextSeq: number | null;
 }
 
 /**
@@ -76,28 +51,6 @@ export const createRecorder = (
 
   const place = <Event extends EngineEvent>(event: Event) => ({ ...event, ...writer.base() });
 
-  const stepWrite = (event: ModelCompleted, ended: boolean): StepWrite => ({
-    step: event.step,
-    model: run.model,
-    finishReason: event.finish_reason,
-    usage: event.usage,
-    costUsd: event.cost_usd,
-    durationMs: Math.round(event.duration_ms),
-    seenSeq,
-    ended,
-  });
-
-  const stepCompleted = (event: ModelCompleted): UnplacedEvent =>
-    place({
-      type: "step.completed",
-      step: event.step,
-      usage: event.usage,
-      cost_usd: event.cost_usd,
-      duration_ms: event.duration_ms,
-    });
-
-  const charge = (event: ModelCompleted) => ({ step: event.step, costUsd: event.cost_usd });
-
   /** An answer that lets tools act: stored, with a claim for each call, before any of them does. */
   const storeAnswer = async (event: ModelCompleted): Promise<void> => {
     const calls = event.message.tool_calls.map((request, index) => ({
@@ -114,8 +67,8 @@ export const createRecorder = (
     }));
     const messages = [answerMessage(event.step, event.message)];
     const written = await writer.write(
-      { ...noProgress, messages, step: stepWrite(event, false), claims },
-      charge(event),
+      { ...noProgress, messages, step: answeredStep(event, { model: run.model, seenSeq, ended: false }), claims },
+      chargeOf(event),
     );
     open = openStep(event.step, { usage: event.usage, costUsd: event.cost_usd }, calls);
     const started = event.message.tool_calls.map(({ id, name, arguments: args }) =>
@@ -128,8 +81,11 @@ export const createRecorder = (
   const storeLast = async (event: ModelCompleted): Promise<void> => {
     last = null;
     const messages = [answerMessage(event.step, event.message)];
-    const written = await writer.write({ ...noProgress, messages, step: stepWrite(event, true) }, charge(event));
-    await sink.durable([...writer.completed(messages, written), stepCompleted(event)]);
+    const written = await writer.write(
+      { ...noProgress, messages, step: answeredStep(event, { model: run.model, seenSeq, ended: true }) },
+      chargeOf(event),
+    );
+    await sink.durable([...writer.completed(messages, written), answeredStepCompleted(event, writer.base())]);
   };
 
   const beginStep = async (event: Extract<EngineEvent, { type: "step.started" }>): Promise<void> => {
@@ -172,53 +128,6 @@ export const createRecorder = (
     await sink.durable([...unsettled.map(place), ...writer.completed(messages, written), completed]);
   };
 
-  /** The end of the run, with whatever is not stored yet, in one transaction; then the events that close the log. */
-  const end = async (
-    ending: Ending,
-    rest: {
-      interrupted: EngineAnswer | null;
-      unreported: EngineOutcome["unreported"];
-      unfinished: readonly UnfinishedCall[];
-    },
-  ): Promise<string | null> => {
-    writer.spend(rest.unreported);
-    const unfinished = rest.unfinished.map(unfinishedCall);
-    const settled = [...(open?.unsettled ?? []), ...unfinished];
-    for (const call of unfinished) open?.results.set(call.tool_call_id, call);
-    const cut = rest.interrupted && rest.interrupted.text !== "" ? [answerMessage(step, rest.interrupted)] : [];
-    // The results of an open step are part of the conversation: the thread's next run must know what its tools have done.
-    const messages = last ? [answerMessage(last.step, last.message)] : [...(open ? resultMessages(open) : []), ...cut];
-    const written = await writer.write(
-      {
-        ...noProgress,
-        messages,
-        step: last ? stepWrite(last, true) : null,
-        settles: settled.map(settlement),
-        end: ending,
-      },
-      last ? charge(last) : rest.unreported.cost_usd === "0" ? null : { step, costUsd: rest.unreported.cost_usd },
-    );
-    const { usage, costUsd } = writer.totals();
-    const terminal = terminalEvent({
-      ...run,
-      status: ending.status,
-      attempt: written.fence.attempt,
-      completed_at: written.fence.completedAt,
-      usage: { ...usage },
-      cost_usd: costUsd,
-      error: ending.error,
-      stop_receipt: ending.receipt,
-    });
-    const closing = [
-      ...settled.map(place),
-      ...writer.completed(messages, written),
-      ...(last ? [stepCompleted(last)] : []),
-      // Said now, like its predecessors: two clocks in one stream would have the end stand before what it ends.
-      ...(terminal ? [{ ...terminal, at: writer.base().at }] : []),
-    ];
-    return sink.end(closing, written.fence.attempt);
-  };
-
   return {
     record: (event) => {
       switch (event.type) {
@@ -255,62 +164,18 @@ export const createRecorder = (
     balanceUsd: writer.balanceUsd,
     nextSeq: writer.nextSeq,
     finish: async (outcome, stop) => {
-      const none = { interrupted: null, unreported: outcome.unreported, unfinished: [] };
-      switch (outcome.kind) {
-        case "completed": {
-          const ending: Ending = { status: "completed", error: null, receipt: null, ifNextSeq: writer.nextSeq() };
-          try {
-            return { kind: "ended", status: "completed", cursor: await end(ending, none) };
-          } catch (error) {
-            if (!(error instanceof PostedMeanwhile)) throw error;
-            if (last) await storeLast(last);
-            return { kind: "posted" };
-          }
-        }
-        case "failed": {
-          const { code, message, retryable, interrupted } = outcome;
-          const ending: Ending = {
-            status: "failed",
-            error: { code, message, retryable },
-            receipt: null,
-            ifNextSeq: null,
-          };
-          return { kind: "ended", status: "failed", cursor: await end(ending, { ...none, interrupted }) };
-        }
-        case "aborted": {
-          const receipt: StopReceipt = {
-            ...(await readStopTimes(deps.db, { runId: run.id })),
-            aborted: [...outcome.aborted],
-            killed: [...(stop?.killed ?? [])],
-            // With the answer that was cut: it is paid for, too.
-            charged_usd: addUsd(writer.totals().costUsd, outcome.unreported.cost_usd),
-          };
-          const ending: Ending = { status: "stopped", error: null, receipt, ifNextSeq: null };
-          return { kind: "ended", status: "stopped", cursor: await end(ending, { ...none, ...outcome }) };
-        }
+      try {
+        const unstored = { step, seenSeq, open, last };
+        const killed = stop?.killed ?? [];
+        return {
+          kind: "ended",
+          ...(await finishFromInside({ db: deps.db, sink, writer }, { run, outcome, killed, unstored })),
+        };
+      } catch (error) {
+        if (!(error instanceof PostedMeanwhile)) throw error;
+        if (last) await storeLast(last);
+        return { kind: "posted" };
       }
     },
   };
 };
-
-/** By the clock of the database, like everything else that people compare with it. */
-const readStopTimes = async (
-  db: Db,
-  input: { runId: string },
-): Promise<Pick<StopReceipt, "requested_at" | "stopped_at">> => {
-  const found = await sql<{ requested_at: Date | null; now: Date }>`
-    select stop_requested_at as requested_at, clock_timestamp() as now from cortex.agent_runs
-    where id = ${input.runId}`.execute(db);
-  const now = found.rows[0]?.now ?? new Date();
-  return { requested_at: (found.rows[0]?.requested_at ?? now).toISOString(), stopped_at: now.toISOString() };
-};
-
-const answerMessage = (step: number, answer: EngineAnswer): NewMessage => ({
-  id: answer.id,
-  step,
-  role: "assistant",
-  status: answer.status,
-  text: answer.text,
-  toolCalls: answer.tool_calls,
-  toolCallId: null,
-});

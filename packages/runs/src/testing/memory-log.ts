@@ -1,7 +1,7 @@
 import { isTerminalEvent, type UnplacedEvent } from "@cortex/contracts";
 import type { LogPort, LogState } from "../ensure-log.ts";
 import { FencedError } from "../run.ts";
-import type { LogSink } from "../recorder.ts";
+import type { LogSink } from "../log-sink.ts";
 
 /** A live log in memory with the rules of the real one, for tests of this room alone; the rooms meet in apps/worker's tests. */
 export const createMemoryLog = (): LogPort & {
