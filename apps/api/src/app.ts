@@ -4,6 +4,7 @@ import { authenticate } from "./authenticate.ts";
 import { registerDocs } from "./docs/docs-page.ts";
 import { allowOrigins, secureHeaders } from "./edge-headers.ts";
 import { errorResponse } from "./error-response.ts";
+import { knownParameters } from "./known-parameters.ts";
 import { knownRoutes } from "./known-routes.ts";
 import { openApiDocument } from "./openapi-document.ts";
 import { readBody } from "./request-body.ts";
@@ -28,7 +29,7 @@ const createApi = (services: ApiServices): Api => {
   registerHealth(api, services);
   registerDocs(api, () => openApiDocument(api));
 
-  api.use(authenticate(services.verifyToken), readBody);
+  api.use(authenticate(services.verifyToken), knownParameters(api), readBody);
   registerMe(api, services);
   registerProjects(api, services);
   registerThreads(api, services);

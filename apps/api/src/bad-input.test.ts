@@ -152,6 +152,22 @@ test("wrong types and unknown fields: 422, and where", async () => {
   }
 });
 
+test("query parameters that a route does not know: 422 with their names, at every address of every route", async () => {
+  const misspelt = (prefix: string) => async (route: TestedRoute) => {
+    const path = `${route.path}?thraed_id=${hers["thread_id"]}&%7E/=1`;
+    const { status, code, errors } = await problemOf(
+      await ask(api, { ...route, path }, { ids: hers, as: alice, prefix }),
+    );
+    return [`${route.method} ${route.path}`, [status, code, ...(errors ?? []).map(({ pointer }) => pointer)].join(" ")];
+  };
+  const before = await fingerprint(api);
+  for (const prefix of ["/api", "/api/v1"]) {
+    const answers = Object.fromEntries(await Promise.all(routes.map(misspelt(prefix)))) as Record<string, string>;
+    expect(answers).toEqual(each(routes, "422 validation_failed /query/thraed_id /query/~0~1"));
+  }
+  expect(await fingerprint(api)).toBe(before);
+});
+
 test("queries that are none: 422, cursors that are none of ours: 400", async () => {
   const lists = ["/projects", "/threads", `/threads/${hers["thread_id"]}/messages`, "/agent-runs", "/billing/ledger"];
   for (const path of lists) {

@@ -49,6 +49,8 @@ export const appearanceOf = (code: ErrorCode): Appearance => {
       return passing(409, "Run active");
     case "thread_empty":
       return final(409, "Thread empty");
+    case "thread_answered":
+      return final(409, "Thread answered");
     case "project_deleted":
       return final(409, "Project deleted");
     case "conflict":

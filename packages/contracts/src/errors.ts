@@ -18,6 +18,7 @@ export const ErrorCode = z.enum([
   // the state of things
   "thread_busy",
   "thread_empty",
+  "thread_answered",
   "project_deleted",
   "run_active",
   "conflict",

@@ -19,8 +19,15 @@ export const RunError = z
   .meta({ id: "RunError" });
 export type RunError = z.infer<typeof RunError>;
 
-/** Why a queued run is not running yet. */
-export const QueueReason = z.enum(["admitted", "workers_busy", "account_limit", "no_workers", "provider_limit"]);
+/** Why nobody works on a run. `takeover`: it is running, its worker was lost or has handed it over, and another takes it up soon. */
+export const QueueReason = z.enum([
+  "admitted",
+  "workers_busy",
+  "account_limit",
+  "no_workers",
+  "provider_limit",
+  "takeover",
+]);
 export type QueueReason = z.infer<typeof QueueReason>;
 
 /** What a stop did: written by whoever ended the run. */

@@ -123,6 +123,23 @@ test("a run that waits says how many are ahead and why; the list says the same",
   expect(busy.get(limited.runId)).toMatchObject({ reason: "account_limit" });
 });
 
+test("a running run whose lease is over waits for its takeover, and for nothing once it is taken up", async () => {
+  const user = await aUser(database.owner, { planId: "local" });
+  const orphan = await aRun(database.owner, { accountId: user.accountId, status: "running", leaseMs: -1 });
+  const held = await aRun(database.owner, { accountId: user.accountId, status: "running" });
+  const ended = await aRun(database.owner, { accountId: user.accountId, status: "completed", leaseMs: -1 });
+  const shown = async () => {
+    const queues = new Map((await list(user)).data.map(({ id, queue }) => [String(id), queue]));
+    for (const { runId } of [orphan, held, ended]) expect((await get(user, runId))?.queue).toEqual(queues.get(runId));
+    return [orphan, held, ended].map(({ runId }) => queues.get(runId));
+  };
+  expect(await shown()).toEqual([{ position: 0, reason: "takeover" }, null, null]);
+  await database.owner.query("update cortex.agent_runs set lease_until = now() + interval '1 minute' where id = $1", [
+    orphan.runId,
+  ]);
+  expect(await shown()).toEqual([null, null, null]);
+});
+
 test("runs are listed newest first over all accounts of the caller, or of the named one", async () => {
   const user = await aUser(database.owner);
   const { accountId } = await anAccount(database.owner);

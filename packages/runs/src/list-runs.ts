@@ -2,7 +2,7 @@ import type { ListRunsQuery, Page, Run } from "@cortex/contracts";
 import { isAfter, placeOf, toPage, type Tx } from "@cortex/db";
 import { sql } from "kysely";
 import { readPlace } from "./list-page.ts";
-import { type RunViewRow, toRun } from "./run-view.ts";
+import { queueColumns, type RunViewRow, toRun } from "./run-view.ts";
 
 /**
  * Runs, newest first, with their places in the queue: of every account of the caller, or of the one that the transaction names; narrowed to
@@ -29,7 +29,7 @@ export const listRuns = async (tx: Tx, input: ListRunsQuery): Promise<Page<Run>>
     ), waiting as (
       select array_agg(id) as run_ids from listed where status = 'queued'
     )
-    select listed.*, queue."position" as queue_position, queue.reason as queue_reason
+    select listed.*, ${queueColumns("listed")}
     from listed
       left join (
         select states.* from waiting, cortex.queue_states(waiting.run_ids) states where waiting.run_ids is not null

@@ -1,6 +1,6 @@
 import { canonicalUsd, Metadata, QueueReason, type Run, RunError, StopReceipt, Usage } from "@cortex/contracts";
 import type { Tx } from "@cortex/db";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { workedAttempts } from "./durable-events.ts";
 import type { RunRow } from "./run.ts";
 
@@ -45,10 +45,20 @@ const queueOf = (row: Partial<RunViewRow>): Run["queue"] => {
   return { position, reason: QueueReason.parse(reason) };
 };
 
+/**
+ * The two columns of `RunViewRow` beside those of a run, from a joined `queue` that has a row for each run that waits. A running run whose
+ * lease is over waits, too: its worker is lost or has handed it over, and the next one is first in line.
+ */
+export const queueColumns = (run: "agent_runs" | "listed"): RawBuilder<unknown> => {
+  const orphaned = sql`${sql.table(run)}.status = 'running' and ${sql.table(run)}.lease_until < clock_timestamp()`;
+  return sql`case when ${orphaned} then 0 else queue."position" end as queue_position,
+    case when ${orphaned} then 'takeover' else queue.reason end as queue_reason`;
+};
+
 /** The run as it stands now, with its place in the queue while it waits; one statement. Null: no such run for this caller. */
 export const getRun = async (tx: Tx, input: { runId: string }): Promise<Run | null> => {
   const result = await sql<RunViewRow>`
-    select agent_runs.*, queue."position" as queue_position, queue.reason as queue_reason
+    select agent_runs.*, ${queueColumns("agent_runs")}
     from cortex.agent_runs
       join cortex.projects on projects.id = agent_runs.project_id and projects.deleted_at is null
       -- Asked inside the lateral, so that the line of waiting runs is not read for one that does not wait.

@@ -40,8 +40,8 @@ export interface StartRunInput {
 /**
  * Starts a run: durable when this returns, and delivered to a worker at once if the fleet has room, otherwise when it is its turn. Needs no
  * Redis.
- * @throws AppError `not_found`, `project_deleted`, `thread_busy` (with the run in the way), `thread_empty`, `insufficient_credits`,
- *   `model_not_in_plan`, `too_many_runs`, `unknown_model`, `forbidden`; then nothing was written
+ * @throws AppError `not_found`, `project_deleted`, `thread_busy` (with the run in the way), `thread_empty`, `thread_answered`,
+ *   `insufficient_credits`, `model_not_in_plan`, `too_many_runs`, `unknown_model`, `forbidden`; then nothing was written
  */
 export const startRun = async (deps: StartRunDeps, input: StartRunInput): Promise<StartedRun> => {
   const { result, delivery } = await startOnce(deps, input, async (tx) => {
@@ -97,6 +97,9 @@ export const startInTransaction = async (
   if (thread.next_seq === 0 && input.prompt === null) {
     throw new AppError("thread_empty", "the thread has no message: post one, or send a prompt");
   }
+  if (thread.answered) {
+    throw new AppError("thread_answered", "the thread's last message is an answer: post a message, or send a prompt");
+  }
 
   const agent = await resolveAgentForRun(tx, { accountId, agentId: input.agentId });
   if (!agent) throw new AppError("not_found", "there is no such agent");
@@ -111,6 +114,16 @@ export const startInTransaction = async (
   return { run: { agent_run_id: runId, thread_id: threadId, status: "queued" } as StartedRun, delivery };
 };
 
+/**
+ * Is the last message of `threads` a whole answer, with which its run was done? A model that is asked with it says nothing, or refuses. What a
+ * failed or stopped run has left may be continued.
+ */
+const lastIsAnAnswer = sql`
+  select messages.role = 'assistant' and messages.status = 'complete' and messages.tool_calls is null
+    and coalesce(agent_runs.status = 'completed', true)
+  from cortex.messages left join cortex.agent_runs on agent_runs.id = messages.run_id
+  where messages.thread_id = threads.id and messages.seq = threads.next_seq - 1`;
+
 interface LockedThread {
   thread_id: string;
   project_id: string;
@@ -118,18 +131,21 @@ interface LockedThread {
   next_seq: number;
   deleted: boolean;
   active_run_id: string | null;
+  /** There is no prompt, and nothing in the thread that waits for an answer. Null: with a prompt, or without a message. */
+  answered: boolean | null;
 }
 
 /**
  * The thread under lock, so that seq and "one active run" are decided by one start at a time; and its project, so that it is not deleted
  * between this look at it and the run.
  */
-const lockThread = async (tx: Tx, input: Pick<StartRunInput, "threadId">): Promise<LockedThread> => {
+const lockThread = async (tx: Tx, input: Pick<StartRunInput, "threadId" | "prompt">): Promise<LockedThread> => {
   const found = await sql<LockedThread>`
     select threads.id as thread_id, threads.project_id, threads.account_id, threads.next_seq,
       projects.deleted_at is not null as deleted,
       (select agent_runs.id from cortex.agent_runs
-        where agent_runs.thread_id = threads.id and agent_runs.status in ('queued', 'running', 'waiting')) as active_run_id
+        where agent_runs.thread_id = threads.id and agent_runs.status in ('queued', 'running', 'waiting')) as active_run_id,
+      case when ${input.prompt === null} then (${lastIsAnAnswer}) end as answered
     from cortex.threads join cortex.projects on projects.id = threads.project_id
     where threads.id = ${input.threadId}
     for update of threads for key share of projects`.execute(tx);

@@ -19,7 +19,15 @@ const start = createRoute({
   request: { params: z.object({ thread_id: ThreadId }), ...jsonBody(StartRun) },
   responses: {
     202: json(StartedRun, "The run is durable and waits for a worker"),
-    ...problems("not_found", "thread_busy", "thread_empty", "project_deleted", "unknown_tool", ...refusals),
+    ...problems(
+      "not_found",
+      "thread_busy",
+      "thread_empty",
+      "thread_answered",
+      "project_deleted",
+      "unknown_tool",
+      ...refusals,
+    ),
   },
 });
 

@@ -89,7 +89,7 @@ const fill = (path: string, ids: Ids): string =>
 export const ask = (
   api: ApiUnderTest,
   route: TestedRoute,
-  input: { ids: Ids; headers?: Record<string, string>; body?: BodyInit | null; as?: Person },
+  input: { ids: Ids; headers?: Record<string, string>; body?: BodyInit | null; as?: Person; prefix?: string },
 ): Promise<Response> => {
   const wanted = taken[route.canonical] ?? null;
   const headers = new Headers({ ...(input.as ? { authorization: `Bearer ${input.as.token}` } : {}) });
@@ -103,7 +103,7 @@ export const ask = (
     headers.set("content-type", "application/json");
   }
   for (const [name, value] of Object.entries(input.headers ?? {})) headers.set(name, value);
-  return fetch(`${api.url}/api${fill(route.path, input.ids)}`, {
+  return fetch(`${api.url}${input.prefix ?? "/api"}${fill(route.path, input.ids)}`, {
     method: route.method,
     headers,
     signal: AbortSignal.timeout(10_000),

@@ -30,7 +30,7 @@ export type InitiateRunInput = InputOf<typeof InitiateRun> & { files?: readonly 
 export const runRoutes = (caller: Caller) => ({
   /**
    * Starts a run on a thread; a `prompt` is appended to it first. Codes: `thread_busy` (with `agentRunId`), `thread_empty`,
-   * `insufficient_credits`, `model_not_in_plan`, `too_many_runs`.
+   * `thread_answered`, `insufficient_credits`, `model_not_in_plan`, `too_many_runs`.
    */
   startRun: (threadId: string, input: InputOf<typeof StartRun> = {}, options?: CreateOptions) =>
     call(caller, {
