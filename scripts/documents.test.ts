@@ -11,7 +11,7 @@ const documents = globSync(["*.md", "docs/**/*.md"], { cwd: root }).toSorted();
 const all = (text: string, pattern: RegExp): string[] => [...text.matchAll(pattern)].map(([, found = ""]) => found);
 
 /** What looks like a file or folder of this repository: `apps/…`, `packages/….ts`, with a suffix or a slash at its end. */
-const filePattern = /`((?:apps|packages|scripts|bench|docs|supabase|docker)\/[\w./-]*(?:\.\w+|\/))`/g;
+const filePattern = /`((?:apps|packages|scripts|bench|chaos|docs|supabase|docker)\/[\w./-]*(?:\.\w+|\/))`/g;
 
 test.each(documents)("%s: the files it names exist, and its links lead somewhere", (document) => {
   const text = read(document);

@@ -13,9 +13,9 @@ export type Manifest = {
 
 /**
  * Terms.
- * - home: the folder of a package, `packages/<room>` or `apps/<room>`; "" is the workspace root (bench, scripts).
+ * - home: the folder of a package, `packages/<room>` or `apps/<room>`; "" is the workspace root (bench, chaos, scripts).
  * - proof: code that exists to test or measure: `*.test.ts`, conformance suites, a room's own `testing/` folders,
- *   `packages/testing`, `bench`, `scripts`. It may drive a stand-in with the vendor's real library, so libraries have no
+ *   `packages/testing`, `bench`, `chaos`, `scripts`. It may drive a stand-in with the vendor's real library, so libraries have no
  *   owner there.
  */
 export type Workspace = {

@@ -2,7 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Manifest, Workspace } from "./import-findings.ts";
 
-const ROOTS = "{packages,apps,bench,scripts}";
+const ROOTS = "{packages,apps,bench,chaos,scripts}";
 
 /** Manifests and sources of the workspace in the current directory. Throws on a package.json that is none. */
 export function readWorkspace(): Workspace {

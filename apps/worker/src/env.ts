@@ -37,6 +37,11 @@ export const WorkerEnv = z.object({
   SANDBOX_HOME: z.string().min(1).default(".cortex/sandboxes").describe("folder of the local sandboxes' workspaces"),
   RUN_LEASE_MS: milliseconds.default(15_000).describe("how long a claim is good for without a heartbeat"),
   RUN_HEARTBEAT_MS: milliseconds.default(1_000).describe("heartbeat; less than half of RUN_LEASE_MS"),
+  RUN_SWEEP_MS: milliseconds.default(2_000).describe("how often lost runs are looked for; at most RUN_LEASE_MS"),
+  QUEUE_LOCK_MS: milliseconds.default(15_000).describe("how long the queue believes that a silent worker has its job"),
+  QUEUE_STALLED_MS: milliseconds
+    .default(5_000)
+    .describe("how often the queue looks for jobs of dead workers; at most QUEUE_LOCK_MS"),
   RUN_MAX_MS: milliseconds.default(2 * 60 * 60 * 1_000).describe("longest life of a run"),
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin").describe("the host's, where bubblewrap is looked for"),
   LOG_LEVEL: z
@@ -60,10 +65,19 @@ const readEnv = (source: Record<string, string | undefined> = process.env): Work
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
     throw new Error(`the worker cannot start with this environment:\n${lines.join("\n")}`);
   }
-  if (parsed.data.RUN_HEARTBEAT_MS * 2 >= parsed.data.RUN_LEASE_MS) {
-    throw new Error("the worker cannot start: RUN_HEARTBEAT_MS must be less than half of RUN_LEASE_MS");
-  }
+  const wrong = wrongTimes(parsed.data);
+  if (wrong !== null) throw new Error(`the worker cannot start: ${wrong}`);
   return parsed.data;
+};
+
+/** The inequalities between times of which each alone is fine. */
+const wrongTimes = (env: WorkerEnv): string | null => {
+  // One late beat must lose nothing.
+  if (env.RUN_HEARTBEAT_MS * 2 >= env.RUN_LEASE_MS) return "RUN_HEARTBEAT_MS must be less than half of RUN_LEASE_MS";
+  // An orphan waits for the end of its lease and for one look: the second must not be what takes the time.
+  if (env.RUN_SWEEP_MS > env.RUN_LEASE_MS) return "RUN_SWEEP_MS must be at most RUN_LEASE_MS";
+  if (env.QUEUE_STALLED_MS > env.QUEUE_LOCK_MS) return "QUEUE_STALLED_MS must be at most QUEUE_LOCK_MS";
+  return null;
 };
 
 /** The environment, or the end of the process with one clear text instead of a stack trace. */

@@ -20,7 +20,14 @@ const house = keepHouse(services);
 lifetime.opened("house", () => house.close());
 
 const consumer = createConsumer(
-  { redisUrl: env.REDIS_URL, prefix: env.QUEUE_PREFIX, concurrency, workerId, log },
+  {
+    redisUrl: env.REDIS_URL,
+    prefix: env.QUEUE_PREFIX,
+    concurrency,
+    workerId,
+    log,
+    lock: { lockMs: env.QUEUE_LOCK_MS, stalledMs: env.QUEUE_STALLED_MS },
+  },
   async (job, context) => {
     const verdict = await executeRun(services, job, context.signal);
     if (verdict.kind === "done") house.placeFree();

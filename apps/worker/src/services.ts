@@ -52,6 +52,7 @@ export const openServices = async (
     leaseMs: env.RUN_LEASE_MS,
     heartbeatMs: env.RUN_HEARTBEAT_MS,
     giveUpAfterMs: Math.floor((env.RUN_LEASE_MS * 2) / 3),
+    sweepMs: env.RUN_SWEEP_MS,
     maxRunMs: env.RUN_MAX_MS,
   };
   const database = openDatabase({

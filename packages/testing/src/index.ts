@@ -20,3 +20,4 @@ export {
   type TestUser,
 } from "./factories.ts";
 export { startDemoModel } from "@cortex/local-stack/demo-model";
+export { buildTemplate, urlOf } from "./template.ts";
