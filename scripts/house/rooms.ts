@@ -18,13 +18,14 @@ export type Room = {
 export const ROOMS: Readonly<Record<string, Room>> = {
   contracts: { imports: [], browserSafe: true },
   observability: { imports: [] },
+  failpoints: { imports: [] },
   db: { imports: ["observability"], noHttp: true, sockets: true },
-  queue: { imports: ["contracts", "observability"], noHttp: true },
-  events: { imports: ["contracts", "observability"], noHttp: true },
+  queue: { imports: ["contracts", "observability", "failpoints"], noHttp: true },
+  events: { imports: ["contracts", "observability", "failpoints"], noHttp: true },
   accounts: { imports: ["contracts", "db", "observability"], noHttp: true },
   agents: { imports: ["contracts", "db", "observability"], noHttp: true },
   billing: { imports: ["contracts", "db", "observability"] },
-  runs: { imports: ["contracts", "db", "accounts", "agents", "billing", "observability"], noHttp: true },
+  runs: { imports: ["contracts", "db", "accounts", "agents", "billing", "observability", "failpoints"], noHttp: true },
   sandbox: { imports: ["contracts", "observability"], onlyIn: { "src/lifecycle/": ["db"] } },
   agentpress: { imports: ["contracts", "observability", "sandbox/port"], noHttp: true },
   client: { imports: ["contracts"], browserSafe: true },
@@ -33,6 +34,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       "contracts",
       "observability",
+      "failpoints",
       "db",
       "queue",
       "events",
@@ -50,6 +52,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       "contracts",
       "observability",
+      "failpoints",
       "db",
       "queue",
       "events",
@@ -65,6 +68,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     imports: [
       "contracts",
       "observability",
+      "failpoints",
       "db",
       "queue",
       "events",

@@ -1,3 +1,4 @@
+import { FaultPlanError, planFaults } from "@cortex/failpoints";
 import { z } from "zod";
 
 const wholeNumber = z.coerce.number("must be a whole number").int("must be a whole number");
@@ -56,6 +57,16 @@ export const ApiEnv = z.object({
   SHUTDOWN_TIMEOUT_MS: milliseconds
     .default(10_000)
     .describe("after a SIGTERM: how long to finish requests before the process just ends"),
+  NODE_ENV: z.string().optional().describe("production: whatever breaks things on purpose is refused"),
+  FAILPOINTS: z
+    .string()
+    .optional()
+    .describe("for tests: places where this process dies, fails or waits (packages/failpoints)"),
+  FAILPOINTS_FILE: z.string().min(1).optional().describe("for tests: where hits of those places are recorded"),
+  MECHANISMS_OFF: z
+    .string()
+    .optional()
+    .describe("for tests: mechanisms that are switched off, to see their proof fail"),
 });
 export type ApiEnv = z.infer<typeof ApiEnv>;
 
@@ -85,6 +96,12 @@ export const readEnv = (source: Record<string, string | undefined> = process.env
   const { MODELS: models, DEFAULT_MODEL: model } = parsed.data;
   if (models && !models.includes(model)) {
     throw new EnvError(`The API cannot start: DEFAULT_MODEL ${model} is not one of MODELS.`);
+  }
+  try {
+    planFaults(parsed.data);
+  } catch (error) {
+    if (error instanceof FaultPlanError) throw new EnvError(`The API cannot start: ${error.message}.`);
+    throw error;
   }
   return parsed.data;
 };

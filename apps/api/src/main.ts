@@ -1,3 +1,4 @@
+import { armFaults, planFaults } from "@cortex/failpoints";
 import { createLifetime, createLogger, runUntilSignal } from "@cortex/observability";
 import { createApp } from "./app.ts";
 import { EnvError, readEnv } from "./env.ts";
@@ -16,6 +17,7 @@ const readEnvOrExit = () => {
 };
 
 const env = readEnvOrExit();
+armFaults(planFaults(env));
 const log = createLogger({ name: "api", level: env.LOG_LEVEL });
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
 runUntilSignal(lifetime, log);

@@ -1,3 +1,4 @@
+import { planFaults } from "@cortex/failpoints";
 import { z } from "zod";
 
 const port = z.coerce.number().int().min(0).max(65_535);
@@ -51,6 +52,16 @@ export const WorkerEnv = z.object({
   SHUTDOWN_TIMEOUT_MS: milliseconds
     .default(20_000)
     .describe("after a SIGTERM: how long to hand runs over before the process just ends"),
+  NODE_ENV: z.string().optional().describe("production: whatever breaks things on purpose is refused"),
+  FAILPOINTS: z
+    .string()
+    .optional()
+    .describe("for tests: places where this process dies, fails or waits (packages/failpoints)"),
+  FAILPOINTS_FILE: z.string().min(1).optional().describe("for tests: where hits of those places are recorded"),
+  MECHANISMS_OFF: z
+    .string()
+    .optional()
+    .describe("for tests: mechanisms that are switched off, to see their proof fail"),
 });
 export type WorkerEnv = z.infer<typeof WorkerEnv>;
 
@@ -67,6 +78,8 @@ const readEnv = (source: Record<string, string | undefined> = process.env): Work
   }
   const wrong = wrongTimes(parsed.data);
   if (wrong !== null) throw new Error(`the worker cannot start: ${wrong}`);
+  // Read again by main.ts; here it only refuses.
+  planFaults(parsed.data);
   return parsed.data;
 };
 

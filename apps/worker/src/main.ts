@@ -1,3 +1,4 @@
+import { armFaults, planFaults } from "@cortex/failpoints";
 import { createLifetime, createLogger, runUntilSignal } from "@cortex/observability";
 import { createConsumer } from "@cortex/queue";
 import { announceWorker } from "@cortex/runs";
@@ -8,6 +9,7 @@ import { keepHouse } from "./jobs/keep-house.ts";
 import { openServices } from "./services.ts";
 
 const env = envOrExit();
+armFaults(planFaults(env));
 const log = createLogger({ name: "worker", level: env.LOG_LEVEL });
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
 runUntilSignal(lifetime, log);

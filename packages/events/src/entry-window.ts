@@ -1,3 +1,5 @@
+import { isSwitchedOff } from "@cortex/failpoints";
+
 /** The newest entries of one epoch, without a gap. Bounded, whatever the length of the log. */
 export interface EntryWindow {
   /** Adds what is new of these. What does not join up begins the window anew. */
@@ -41,7 +43,9 @@ export const createEntryWindow = (): EntryWindow => {
 
   return {
     beginAt,
-    add: (firstSeq, texts) => {
+    add: (toldSeq, texts) => {
+      // Without the serialised reader every hint is taken for the next piece, as if hints were handed on as they come.
+      const firstSeq = isSwitchedOff("serialised_reader") ? first + entries.length : toldSeq;
       if (firstSeq > first + entries.length || firstSeq + texts.length < first) beginAt(firstSeq);
       for (const text of texts.slice(Math.max(0, first + entries.length - firstSeq))) {
         entries.push(text);

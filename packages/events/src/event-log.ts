@@ -1,4 +1,5 @@
 import { isTerminalEvent, type UnplacedEvent } from "@cortex/contracts";
+import { failpoint, isSwitchedOff } from "@cortex/failpoints";
 import type { Redis, Result } from "ioredis";
 import { logKeys } from "./keys.ts";
 import { appendScript, openScript, readScript } from "./log-scripts.ts";
@@ -122,7 +123,7 @@ const toState = ([epoch, length, attempt, closed, bytes, truncated]: StateReply)
 const closes = (events: readonly UnplacedEvent[]): boolean => {
   const end = events.findIndex((event) => isTerminalEvent(event));
   if (end !== -1 && end !== events.length - 1) throw new Error("an event stands behind the terminal one");
-  return end !== -1;
+  return end !== -1 && !isSwitchedOff("log_closing");
 };
 
 const withResync = ({ epoch, events, attempt }: OpenLogInput): readonly UnplacedEvent[] => {
@@ -168,6 +169,7 @@ export const createEventLog = (redis: Redis, options: { closedTtlSeconds?: numbe
       const entries = events.map((event, index) => placeEvent(event, length + index));
       const truncates = events.some((event) => event.type === "log.truncated");
       const flags = [flag(closes(events)), flag(truncates)];
+      await failpoint("append.before");
       const reply = await redis.cortexAppendLog(
         list,
         meta,
@@ -180,6 +182,7 @@ export const createEventLog = (redis: Redis, options: { closedTtlSeconds?: numbe
         hintBytes,
         entries,
       );
+      await failpoint("append.after");
       const [code, ...state] = reply;
       const status = statuses[code - 1];
       if (!status) throw new Error(`the append script answered ${code}`);

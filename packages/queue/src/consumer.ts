@@ -1,3 +1,4 @@
+import { failpoint } from "@cortex/failpoints";
 import type { Logger } from "@cortex/observability";
 import { DelayedError, type Job, type Processor, WaitingError, Worker } from "bullmq";
 import { complainSeldom, connect, reconnectDelay } from "./connection.ts";
@@ -54,6 +55,7 @@ export const createProcessor =
         : await handle(handler, job, abort.signal, deps.log);
       switch (verdict.kind) {
         case "done":
+          await failpoint("ack.before");
           return null;
         case "delay":
           await job.moveToDelayed(verdict.untilMs, token);

@@ -1,3 +1,4 @@
+import { failpoint } from "@cortex/failpoints";
 import type { Logger } from "@cortex/observability";
 import { Queue } from "bullmq";
 import { complainSeldom, connect, reconnectDelay } from "./connection.ts";
@@ -51,7 +52,10 @@ export const createProducer = (input: { redisUrl: string; prefix: string; log: L
 
   return {
     deliver: (delivery) => {
-      const adding = queue.add("run", delivery, { jobId: jobId(delivery) }).catch(complain);
+      const adding = queue
+        .add("run", delivery, { jobId: jobId(delivery) })
+        .then(() => failpoint("deliver.after_add"))
+        .catch(complain);
       underWay.add(adding);
       void adding.finally(() => underWay.delete(adding));
     },

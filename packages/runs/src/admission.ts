@@ -1,4 +1,5 @@
 import type { Db } from "@cortex/db";
+import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
 import type { Deliver } from "./run.ts";
 
@@ -12,6 +13,7 @@ export const admitRuns = async (deps: { db: Db; deliver: Deliver }, input: { bat
     run_id: string;
     delivery: number;
   }>`select * from cortex.admit_runs(${input.batch})`.execute(deps.db);
+  if (admitted.rows.length > 0) await failpoint("admit.after_commit");
   for (const row of admitted.rows) deps.deliver({ runId: row.run_id, delivery: row.delivery });
   return admitted.rows.length;
 };

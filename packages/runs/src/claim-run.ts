@@ -1,4 +1,5 @@
 import type { Db } from "@cortex/db";
+import { failpoint, isSwitchedOff } from "@cortex/failpoints";
 import { sql } from "kysely";
 import type { RunRow } from "./run.ts";
 import type { RunSettings } from "./settings.ts";
@@ -24,6 +25,7 @@ export const claimRun = async (
   },
 ): Promise<ClaimedRun | null> => {
   const { runId, workerId, settings } = input;
+  const leaseIsOver = isSwitchedOff("lease") ? sql`true` : sql`lease_until < clock_timestamp()`;
   const result = await sql<ClaimedRun>`
     with claimed as (
       update cortex.agent_runs set
@@ -36,14 +38,16 @@ export const claimRun = async (
         lease_until = clock_timestamp() + ${settings.leaseMs} * interval '1 millisecond',
         deadline_at = coalesce(deadline_at, clock_timestamp() + ${settings.maxRunMs} * interval '1 millisecond')
       where id = ${runId}
-        and (status = 'queued' or (status = 'running' and lease_until < clock_timestamp()
+        and (status = 'queued' or (status = 'running' and ${leaseIsOver}
           and attempts_since_step < ${settings.maxAttemptsWithoutProgress}))
       returning *
     ), taken_off as (
       delete from cortex.outbox using claimed where outbox.run_id = claimed.id
     )
     select * from claimed`.execute(db);
-  return result.rows[0] ?? null;
+  const claimed = result.rows[0] ?? null;
+  if (claimed) await failpoint("claim.after_commit");
+  return claimed;
 };
 
 /**

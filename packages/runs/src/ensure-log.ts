@@ -1,5 +1,6 @@
 import type { UnplacedEvent } from "@cortex/contracts";
 import { type Db, inScope, type Scope, type Tx } from "@cortex/db";
+import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
 import { durableEvents, eventIdentity, workedAttempts } from "./durable-events.ts";
 import { FencedError, type RunRow } from "./run.ts";
@@ -107,7 +108,10 @@ const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "prese
     // Before the first claim nothing but `run.queued` can have been there: creating it again is no loss.
     const never = workedAttempts(run) === 0;
     const epoch = never ? run.log_epoch : run.log_epoch + 1;
-    if (!never) await sql`select cortex.raise_log_epoch(${run.id}, ${run.log_epoch})`.execute(tx);
+    if (!never) {
+      await sql`select cortex.raise_log_epoch(${run.id}, ${run.log_epoch})`.execute(tx);
+      await failpoint("log.rebuild");
+    }
     return deps.log.open({
       runId: run.id,
       attempt: run.attempt,

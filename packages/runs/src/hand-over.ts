@@ -1,4 +1,5 @@
 import { asAccount, type Db } from "@cortex/db";
+import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
 
 /**
@@ -25,6 +26,7 @@ export const handOver = async (
       tx,
     ),
   );
+  await failpoint("handover.after_commit");
 };
 
 /**

@@ -19,17 +19,14 @@ const nameFrom = (prompt: string): string => {
  * another one is named.
  * @throws what `startRun` throws; `not_found` for an account that the caller is no member of
  */
-export const initiateRun = async (deps: StartRunDeps, input: InitiateRunInput): Promise<InitiatedRun> => {
-  const { result, delivery } = await startOnce(deps, input, async (tx) => {
+export const initiateRun = (deps: StartRunDeps, input: InitiateRunInput): Promise<InitiatedRun> =>
+  startOnce(deps, input, async (tx) => {
     const place = await createThread(tx, { ...input, name: nameFrom(input.prompt) });
     const started = await startInTransaction(tx, deps, { ...input, threadId: place.threadId });
     const { thread_id, agent_run_id } = started.run;
     const project_id = place.projectId as InitiatedRun["project_id"];
     return { result: { project_id, thread_id, agent_run_id }, delivery: started.delivery };
   });
-  if (delivery !== null) deps.deliver({ runId: result.agent_run_id, delivery });
-  return result;
-};
 
 const createThread = async (
   tx: Tx,

@@ -8,6 +8,7 @@ import {
   type ToolEffect,
   type Usage,
 } from "@cortex/contracts";
+import { isSwitchedOff } from "@cortex/failpoints";
 import { sql } from "kysely";
 
 /** Whose write it is. It counts only while the run is running and this is its attempt. */
@@ -97,6 +98,7 @@ export interface Written {
  */
 export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): Promise<Written> => {
   const { end, step, totals } = progress;
+  const ours = isSwitchedOff("fence") ? sql`true` : sql`attempt = ${fence.attempt}`;
   const messages = progress.messages.map((message, ordinal) => ({
     id: message.id,
     ordinal,
@@ -129,7 +131,7 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
         error = coalesce(${end?.error ? jsonText(end.error) : null}::jsonb, error),
         stop_receipt = coalesce(${end?.receipt ? jsonText(end.receipt) : null}::jsonb, stop_receipt)
       from thread
-      where agent_runs.id = ${fence.runId} and attempt = ${fence.attempt} and status = 'running'
+      where agent_runs.id = ${fence.runId} and ${ours} and status = 'running'
         and coalesce(thread.next_seq = ${end?.ifNextSeq ?? null}::int + ${messages.length}, true)
       returning agent_runs.id, attempt, stop_requested_at, reserved_usd, completed_at
     ), written_messages as (

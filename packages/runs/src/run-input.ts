@@ -1,5 +1,6 @@
 import { canonicalUsd, type Message, type ToolCallRequest, Usage, type Usd } from "@cortex/contracts";
 import { asAccount, type Db, type Tx } from "@cortex/db";
+import { isSwitchedOff } from "@cortex/failpoints";
 import { sql } from "kysely";
 import { type OpenStep, openStep } from "./open-step.ts";
 import { FencedError, type RunRow } from "./run.ts";
@@ -183,5 +184,5 @@ const leftCall = (row: CallRow): LeftCall => {
   const call = requestOf(row);
   if (row.state === "released") return { call, state: "run" };
   if (row.state !== "started") return { call, state: "done", result: row.result ?? "", isError: row.is_error };
-  return row.effect === "once" ? { call, state: "unknown" } : { call, state: "run" };
+  return row.effect === "once" && !isSwitchedOff("tool_claim") ? { call, state: "unknown" } : { call, state: "run" };
 };

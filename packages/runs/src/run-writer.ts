@@ -11,6 +11,7 @@ import {
   type Usd,
 } from "@cortex/contracts";
 import { asAccount, type Db, type Tx } from "@cortex/db";
+import { failpoint } from "@cortex/failpoints";
 
 import { type Fence, type NewMessage, type Progress, writeProgress, type Written } from "./progress.ts";
 import { FencedError, type RunRow } from "./run.ts";
@@ -69,6 +70,8 @@ export const createRunWriter = (db: Db, run: RunRow, input: { nextSeq: number })
 
   return {
     write: async (progress, charge) => {
+      const part = progress.end === null ? "step" : "final";
+      await failpoint(`${part}.before_commit`);
       const written = await asAccount(db, { accountId: fence.accountId }, async (tx) => {
         const result = await writeProgress(tx, fence, { ...progress, totals: { usage, costUsd } });
         if (!result.fence) {
@@ -87,6 +90,8 @@ export const createRunWriter = (db: Db, run: RunRow, input: { nextSeq: number })
         }
         return { ...result, fence: result.fence };
       });
+      await failpoint(`${part}.after_commit`);
+      if (progress.settles.length > 0) await failpoint("tool.after_settle");
       if (written.nextSeq !== nextSeq + progress.messages.length) posted = true;
       nextSeq = written.nextSeq;
       return written;

@@ -2,6 +2,7 @@ import { resolveAgentForRun } from "@cortex/agents";
 import { openGate, reserveForRun } from "@cortex/billing";
 import { AppError, type Metadata, type StartedRun, textParts } from "@cortex/contracts";
 import { asUser, type Db, isUniqueViolation, jsonText, type Tx } from "@cortex/db";
+import { failpoint, isSwitchedOff } from "@cortex/failpoints";
 import { sql } from "kysely";
 import type { Deliver } from "./run.ts";
 
@@ -43,26 +44,24 @@ export interface StartRunInput {
  * @throws AppError `not_found`, `project_deleted`, `thread_busy` (with the run in the way), `thread_empty`, `thread_answered`,
  *   `insufficient_credits`, `model_not_in_plan`, `too_many_runs`, `unknown_model`, `forbidden`; then nothing was written
  */
-export const startRun = async (deps: StartRunDeps, input: StartRunInput): Promise<StartedRun> => {
-  const { result, delivery } = await startOnce(deps, input, async (tx) => {
+export const startRun = (deps: StartRunDeps, input: StartRunInput): Promise<StartedRun> =>
+  startOnce(deps, input, async (tx) => {
     const started = await startInTransaction(tx, deps, input);
     return { result: started.run, delivery: started.delivery };
   });
-  if (delivery !== null) deps.deliver({ runId: result.agent_run_id, delivery });
-  return result;
-};
 
 /**
- * One transaction with the start in it. `delivery` is null if the run has to wait, or if this was a repeated request.
+ * One transaction with the start in it, and after it the hand-over to the queue. `delivery` is null if the run has to wait; nor is anything
+ * delivered for a repeated request.
  *
  * A start that waited for the thread's lock looks for a run in the way with eyes older than that lock, misses the one of the start before it,
  * and fails at the index. Once more, then: it finds that run and names it.
  */
-export const startOnce = async <Result>(
-  deps: Pick<StartRunDeps, "db" | "once">,
+export const startOnce = async <Result extends { agent_run_id: string }>(
+  deps: Pick<StartRunDeps, "db" | "once" | "deliver">,
   input: { userId: string; accountId: string | null },
   start: (tx: Tx) => Promise<{ result: Result; delivery: number | null }>,
-): Promise<{ result: Result; delivery: number | null }> => {
+): Promise<Result> => {
   const transact = () =>
     asUser(deps.db, input, async (tx) => {
       let delivery: number | null = null;
@@ -71,14 +70,17 @@ export const startOnce = async <Result>(
         delivery = started.delivery;
         return started.result;
       });
+      await failpoint("start.before_commit");
       return { result, delivery };
     });
-  try {
-    return await transact();
-  } catch (error) {
+  const { result, delivery } = await transact().catch((error: unknown) => {
     if (isThreadTaken(error)) return transact();
     throw error;
-  }
+  });
+  await failpoint("start.after_commit");
+  if (delivery !== null) deps.deliver({ runId: result.agent_run_id, delivery });
+  await failpoint("start.before_response");
+  return result;
 };
 
 const isThreadTaken = (error: unknown): boolean =>
@@ -197,6 +199,7 @@ const insertRun = async (
         returning id, account_id, admitted_at, delivery
       ), waiting as (
         insert into cortex.outbox (run_id, account_id, admitted_at) select id, account_id, admitted_at from run
+        ${isSwitchedOff("outbox") ? sql`where false` : sql``}
       )
       select delivery from run`.execute(tx);
     return inserted.rows[0]?.delivery || null;

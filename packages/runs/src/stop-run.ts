@@ -1,5 +1,6 @@
 import { AppError, canonicalUsd, isTerminal, type StopAccepted, type StopReceipt } from "@cortex/contracts";
 import { asUser, type Db, type Scope } from "@cortex/db";
+import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
 import { finishFromOutside } from "./finish-from-outside.ts";
 import type { RunRow } from "./run.ts";
@@ -59,6 +60,7 @@ export const stopRun = async (
     return { run: endedHere ? { ...run, status: "stopped" as const } : run, endedHere };
   });
   if (!stopped) return null;
+  await failpoint("stop.after_flag");
   const { run, endedHere } = stopped;
   if (endedHere) deps.closeLog({ runId: input.runId, scope: { userId: input.userId, accountId: null } });
   else if (!isTerminal(run.status)) deps.announceStop(input.runId);

@@ -1,4 +1,5 @@
 import { asAccount, asFleet, type Db } from "@cortex/db";
+import { failpoint, isSwitchedOff } from "@cortex/failpoints";
 import type { Logger } from "@cortex/observability";
 import { sql } from "kysely";
 import { closeLog } from "./close-log.ts";
@@ -34,6 +35,7 @@ const batch = 100;
  * @returns null if another process was looking at that moment
  */
 export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise<Swept | null> => {
+  if (isSwitchedOff("reconciler")) return null;
   const found = await asFleet(deps.db, async (tx) => {
     const lock = await sql<{ held: boolean }>`select pg_try_advisory_xact_lock(${sweepLock}) as held`.execute(tx);
     if (!lock.rows[0]?.held) return null;
@@ -54,6 +56,7 @@ export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise
     return { stale: stale.rows, unclosed: unclosed.rows };
   });
   if (!found) return null;
+  if (found.stale.length + found.unclosed.length > 0) await failpoint("sweep.mid");
 
   const swept: Swept = { redelivered: 0, ended: 0, logsClosed: 0 };
   const due: RunRow[] = [];

@@ -1,5 +1,6 @@
 import { type AgentEvent, type AgentHooks, type AgentOutcome, fromStored, runAgent } from "@cortex/agentpress";
 import { createLogWriter, FencedError as LogFenced } from "@cortex/events";
+import { type Failpoint, failpoint } from "@cortex/failpoints";
 import type { JobVerdict } from "@cortex/queue";
 import {
   abandon,
@@ -130,6 +131,7 @@ const untilItEnds = async (
     }
     const finished = await recorder.finish(outcome, outcome.kind === "aborted" ? { killed: [] } : null);
     if (finished.kind === "ended") {
+      await failpoint("final.after_close");
       if (finished.cursor !== null) services.leases.noteClosed(run.id, finished.cursor);
       return { kind: "done" };
     }
@@ -176,8 +178,29 @@ const drive = async (
   for (;;) {
     const next = await events.next();
     if (next.done) return next.value;
+    const before = placeBefore(next.value);
+    if (before) await failpoint(before);
     const recorded = recorder.record(next.value);
     // Most events are previews, which need no waiting.
     if (recorded) await recorded;
+    if (next.value.type === "model.completed" && next.value.claims.length > 0) await failpoint("tool.after_claim");
+  }
+};
+
+/** Where the engine stands when it yields an event that is not recorded yet. */
+const placeBefore = ({ type }: AgentEvent): Failpoint | null => {
+  switch (type) {
+    case "step.started":
+      return "model.before";
+    case "message.delta":
+      return "model.mid";
+    case "model.completed":
+      return "model.after";
+    case "tool_call.output":
+      return "tool.mid";
+    case "tool_call.completed":
+      return "tool.after_effect";
+    default:
+      return null;
   }
 };
