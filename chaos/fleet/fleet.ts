@@ -129,6 +129,7 @@ const open = async (
     env: () => ({ ...common, DEMO_MODEL_PORT: String(modelPort), DEMO_MODEL_API_KEY: "chaos" }),
     ready: /demo model ready/,
   });
+  const ticketSecret = crypto.randomUUID();
   const anApi = async (number: number): Promise<FleetApi> => {
     const port = await freePort();
     const api = defineProcess(processes, {
@@ -141,6 +142,7 @@ const open = async (
         REDIS_URL: redis.url,
         SUPABASE_URL: issuer.url,
         DEFAULT_MODEL: "demo",
+        STREAM_TICKET_SECRET: ticketSecret,
         ...options.env?.api,
       }),
       ready: /api ready/,

@@ -57,6 +57,7 @@ CORTEX_API_DB_PASSWORD=${secret()}
 CORTEX_WORKER_DB_PASSWORD=${secret()}
 REDIS_PASSWORD=${secret()}
 LITELLM_MASTER_KEY=sk-${secret()}
+STREAM_TICKET_SECRET=${secret(32)}
 AUTH_JWT_SECRET=${secret(32)}
 AUTH_JWT_KEYS='${signingKeys()}'
 

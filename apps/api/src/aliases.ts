@@ -26,6 +26,7 @@ export const aliases: readonly Alias[] = [
     { path: `${noun}/{agent_run_id}`, of: "/agent-run/{agent_run_id}" },
     { path: `${noun}/{agent_run_id}/steps`, of: "/agent-run/{agent_run_id}/steps" },
     { path: `${noun}/{agent_run_id}/stream`, of: "/agent-run/{agent_run_id}/stream" },
+    { path: `${noun}/{agent_run_id}/stream-ticket`, of: "/agent-run/{agent_run_id}/stream-ticket" },
     { path: `${noun}/{agent_run_id}/stop`, of: "/agent-run/{agent_run_id}/stop" },
   ]),
 ];
@@ -55,7 +56,6 @@ export const later: readonly string[] = [
   "GET /api-keys",
   "GET /usage",
   "POST /agent-run/{agent_run_id}/replay",
-  "POST /agent-run/{agent_run_id}/stream-ticket",
 ];
 
 const routingPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ":$1");

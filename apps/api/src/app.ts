@@ -19,6 +19,7 @@ import { registerProjects } from "./routes/projects.ts";
 import { registerRuns } from "./routes/runs.ts";
 import { registerStarts } from "./routes/start.ts";
 import { registerStream } from "./routes/stream.ts";
+import { registerStreamTicket } from "./routes/stream-ticket.ts";
 import { registerThreads } from "./routes/threads.ts";
 import type { ApiServices } from "./services.ts";
 import { refuseInvalidInput } from "./valid-input.ts";
@@ -29,7 +30,7 @@ const createApi = (services: ApiServices): Api => {
   registerHealth(api, services);
   registerDocs(api, () => openApiDocument(api));
 
-  api.use(authenticate(services.verifyToken), knownParameters(api), readBody);
+  api.use(authenticate(services), knownParameters(api), readBody);
   registerMe(api, services);
   registerProjects(api, services);
   registerThreads(api, services);
@@ -37,6 +38,7 @@ const createApi = (services: ApiServices): Api => {
   registerStarts(api, services);
   registerRuns(api, services);
   registerStream(api, services);
+  registerStreamTicket(api, services);
   registerCatalogue(api, services);
   registerBilling(api, services);
   registerAliases(api);

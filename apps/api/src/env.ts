@@ -42,6 +42,10 @@ export const ApiEnv = z.object({
     .min(32, "must have 32 characters at least")
     .optional()
     .describe("legacy HS256 secret of the project; unset: HS256 tokens are refused"),
+  STREAM_TICKET_SECRET: z
+    .string()
+    .min(32, "must have 32 characters at least")
+    .describe("signs stream tickets; random, for nothing else, the same for all API processes"),
   DEFAULT_MODEL: z.string().min(1).describe("model of a run whose agent and request name none"),
   MODELS: list
     .optional()

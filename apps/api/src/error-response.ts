@@ -71,6 +71,8 @@ export const appearanceOf = (code: ErrorCode): Appearance => {
       return final(422, "Unknown tool");
     case "too_many_runs":
       return passing(429, "Too many runs", 5_000);
+    case "too_many_streams":
+      return passing(429, "Too many streams", 5_000);
     case "rate_limited":
       return passing(429, "Rate limited", 5_000);
     case "internal":

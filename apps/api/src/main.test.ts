@@ -37,6 +37,7 @@ const start = (changes: Record<string, string>): Started => {
     REDIS_URL: redis.url,
     SUPABASE_URL: project.url,
     DEFAULT_MODEL: "demo",
+    STREAM_TICKET_SECRET: "of a test, with thirty-two characters",
     ...changes,
   };
   const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "pipe"] });
@@ -111,9 +112,15 @@ test("SIGTERM ends streams without done, answers what is under way, and the proc
 });
 
 test("an environment that is nonsense is refused with one sentence for each mistake", async () => {
-  const api = start({ DATABASE_URL: "mysql://x", API_PORT: "http", WEB_ORIGINS: "*", SUPABASE_JWT_SECRET: "short" });
+  const api = start({
+    DATABASE_URL: "mysql://x",
+    API_PORT: "http",
+    WEB_ORIGINS: "*",
+    SUPABASE_JWT_SECRET: "short",
+    STREAM_TICKET_SECRET: "",
+  });
   expect(await api.ended).toBe(1);
-  for (const name of ["DATABASE_URL", "API_PORT", "WEB_ORIGINS", "SUPABASE_JWT_SECRET"]) {
+  for (const name of ["DATABASE_URL", "API_PORT", "WEB_ORIGINS", "SUPABASE_JWT_SECRET", "STREAM_TICKET_SECRET"]) {
     expect(api.output()).not.toContain("    at ");
     expect(api.output().match(new RegExp(`^ {2}${name}: .+`, "gm"))).toHaveLength(1);
   }

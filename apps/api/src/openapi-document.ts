@@ -12,6 +12,13 @@ const bearer = {
   description: "An access token of the Supabase project",
 } as const;
 
+const ticket = {
+  type: "apiKey",
+  in: "query",
+  name: "ticket",
+  description: "From `createStreamTicket`: for a client that cannot send headers, and for the stream of one run only",
+} as const;
+
 const accountHeader = {
   name: "X-Account-Id",
   in: "header",
@@ -45,7 +52,7 @@ export const openApiDocument = (api: Api): Document => {
   });
   document.components = {
     ...document.components,
-    securitySchemes: { bearer },
+    securitySchemes: { bearer, ticket },
     parameters: { ...document.components?.parameters, AccountId: accountHeader, IdempotencyKey: idempotencyHeader },
   };
   for (const item of Object.values(document.paths ?? {})) {

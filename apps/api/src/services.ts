@@ -20,6 +20,7 @@ import { createRunChoices, type RunChoices } from "./run-choices.ts";
 import { type StreamTimings, streamTimings } from "./stream/send-run.ts";
 import { createProjectKeys } from "./tokens/project-keys.ts";
 import { rememberTokens } from "./tokens/remember-tokens.ts";
+import { createStreamTickets, type StreamTickets } from "./tokens/stream-ticket.ts";
 import { createTokenVerifier, type VerifyToken } from "./tokens/verify-token.ts";
 
 /** Everything that the routes may reach. */
@@ -27,6 +28,7 @@ export interface ApiServices {
   log: Logger;
   db: Db;
   verifyToken: VerifyToken;
+  tickets: StreamTickets;
   start: StartRunDeps;
   stop: StopRunDeps;
   choices: RunChoices;
@@ -78,6 +80,7 @@ export const openServices = async (
     verifyToken: rememberTokens(
       createTokenVerifier({ issuer, keyFor: keys.keyFor, secret: env.SUPABASE_JWT_SECRET ?? null }),
     ),
+    tickets: createStreamTickets(env.STREAM_TICKET_SECRET),
     start: {
       db,
       deliver: (delivery) => producer.deliver(delivery),

@@ -33,6 +33,7 @@ export const ErrorCode = z.enum([
   "unknown_model",
   "unknown_tool",
   "rate_limited",
+  "too_many_streams",
   "unavailable",
   "internal",
 ]);

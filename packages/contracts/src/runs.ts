@@ -111,6 +111,10 @@ export const StopAccepted = z
   .meta({ id: "StopAccepted" });
 export type StopAccepted = z.infer<typeof StopAccepted>;
 
+/** Lets a browser's `EventSource` follow one run: it goes into the address of the stream, as `?ticket=`. Good for nothing else. */
+export const StreamTicket = z.object({ ticket: z.string(), expires_at: Timestamp }).meta({ id: "StreamTicket" });
+export type StreamTicket = z.infer<typeof StreamTicket>;
+
 export const ListRunsQuery = ListQuery.extend({ status: RunStatus.optional(), thread_id: ThreadId.optional() });
 export type ListRunsQuery = z.infer<typeof ListRunsQuery>;
 

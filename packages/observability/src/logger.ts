@@ -10,11 +10,9 @@ export interface LoggerOptions {
 }
 
 /** Header and body fields that must never reach a log, wherever they stand (invariant I11). */
-const secretPaths = ["authorization", "password", "token", "apiKey", "api_key", "secret", "cookie"].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-]);
+const secretPaths = ["authorization", "password", "token", "apiKey", "api_key", "secret", "cookie", "ticket"].flatMap(
+  (name) => [name, `*.${name}`, `*.*.${name}`],
+);
 
 /**
  * The logger of a process: one per process, made in `main.ts`, handed down.

@@ -15,7 +15,7 @@ const stream = createRoute({
   path: "/agent-run/{agent_run_id}/stream",
   operationId: "streamRun",
   tags: ["runs"],
-  security: secured,
+  security: [...secured, { ticket: [] }],
   summary: "Follow a run: its events from the cursor to its end",
   description: [
     "Server-sent events. Each has an `id`, the cursor `<epoch>.<seq>`, and as `data` one `RunEvent`. After the last one comes `event: done`.",
@@ -23,7 +23,10 @@ const stream = createRoute({
   ].join(" "),
   request: {
     params: z.object({ agent_run_id: RunId }),
-    query: z.object({ after: z.string().optional().describe("the cursor of the last event that the caller has") }),
+    query: z.object({
+      after: z.string().optional().describe("the cursor of the last event that the caller has"),
+      ticket: z.string().optional().describe("instead of a token, for clients that cannot send headers"),
+    }),
     headers: z.object({ "last-event-id": z.string().optional().describe("the same, as browsers send it; goes first") }),
   },
   responses: {

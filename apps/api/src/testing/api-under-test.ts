@@ -47,6 +47,9 @@ export interface ApiUnderTest {
   close(): Promise<boolean>;
 }
 
+/** What the tickets of an API under test are signed with. */
+export const streamTicketSecret = "a secret of a test, thirty-two and more";
+
 /** The API as it runs, over real HTTP, with a database, a Redis and a signing project of its own. */
 export const startApiUnderTest = async (
   options: {
@@ -70,6 +73,7 @@ export const startApiUnderTest = async (
     DATABASE_URL: database.apiUrl,
     REDIS_URL: redis.url,
     SUPABASE_URL: project.url,
+    STREAM_TICKET_SECRET: streamTicketSecret,
     DEFAULT_MODEL: "demo",
     DATABASE_POOL_SIZE: "6",
     QUEUE_PREFIX: `test-${crypto.randomUUID()}`,

@@ -36,6 +36,7 @@ export const taken: Readonly<Record<string, Taken>> = {
   "GET /agent-run/:agent_run_id": null,
   "GET /agent-run/:agent_run_id/steps": null,
   "GET /agent-run/:agent_run_id/stream": null,
+  "POST /agent-run/:agent_run_id/stream-ticket": null,
   "POST /agent-run/:agent_run_id/stop": null,
   "DELETE /agent-run/:agent_run_id": null,
   "GET /tools": null,

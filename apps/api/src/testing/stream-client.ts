@@ -31,12 +31,12 @@ const parseFrame = (block: string): Frame | null => {
 
 export const openStream = async (
   api: ApiUnderTest,
-  input: { runId: string; as: Person; lastEventId?: string; query?: string; url?: string },
+  input: { runId: string; as?: Person; lastEventId?: string; query?: string; url?: string },
 ): Promise<OpenStream> => {
   const abort = new AbortController();
   const response = await fetch(`${input.url ?? api.url}/api/agent-run/${input.runId}/stream${input.query ?? ""}`, {
     headers: {
-      authorization: `Bearer ${input.as.token}`,
+      ...(input.as ? { authorization: `Bearer ${input.as.token}` } : {}),
       ...(input.lastEventId === undefined ? {} : { "last-event-id": input.lastEventId }),
     },
     signal: abort.signal,

@@ -8,6 +8,7 @@ import {
   type StartRun,
   Step,
   StopAccepted,
+  StreamTicket,
 } from "@cortex/contracts";
 import { call, type Caller, type CallOptions, type CreateOptions } from "../http/call.ts";
 import { path } from "../http/connection.ts";
@@ -65,6 +66,18 @@ export const runRoutes = (caller: Caller) => ({
       method: "POST",
       path: path`/agent-run/${runId}/stop`,
       answer: StopAccepted,
+      kind: "idempotent",
+      options,
+    }),
+  /**
+   * For the browser's own `EventSource`, which cannot send headers: `/api/agent-run/{id}/stream?ticket=…`, for ten minutes and any number of
+   * connections. `followRun` needs none.
+   */
+  createStreamTicket: (runId: string, options?: CallOptions) =>
+    call(caller, {
+      method: "POST",
+      path: path`/agent-run/${runId}/stream-ticket`,
+      answer: StreamTicket,
       kind: "idempotent",
       options,
     }),

@@ -19,6 +19,8 @@ export type Addresses = {
   supabaseUrl: string;
   /** our auth server, not a project of Supabase */
   ownAuth: boolean;
+  /** the secret that the API signs stream tickets with */
+  streamTicketSecret: string;
   model: ModelEndpoint;
 };
 
@@ -62,6 +64,7 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
       DATABASE_URL: at.apiDatabaseUrl,
       REDIS_URL: at.redisUrl,
       SUPABASE_URL: at.supabaseUrl,
+      STREAM_TICKET_SECRET: at.streamTicketSecret,
       DEFAULT_MODEL: at.model.defaultModel,
       // The demo model answers for itself only: any other name is refused at once instead of failing in its run.
       ...(at.model.kind === "demo" ? { MODELS: at.model.defaultModel } : {}),
@@ -110,11 +113,11 @@ function consoleOrigins(port: number): string {
 }
 
 /**
- * What the person set, without the model keys: each application gets its own credentials by name, never everybody's.
+ * What the person set, without the keys and secrets: each application gets its own credentials by name, never everybody's.
  * With Node's cache of compiled modules a later start takes half the time.
  */
 function common(at: Addresses, environment: Environment): Environment {
-  const { OPENAI_API_KEY: _openai, LITELLM_API_KEY: _litellm, ...rest } = environment;
+  const { OPENAI_API_KEY: _openai, LITELLM_API_KEY: _litellm, STREAM_TICKET_SECRET: _tickets, ...rest } = environment;
   return { NODE_COMPILE_CACHE: join(at.home, "cache/node"), ...rest };
 }
 

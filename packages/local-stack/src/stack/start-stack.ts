@@ -89,7 +89,7 @@ function prepare({ settings, environment, root, progress, home }: Opening, store
 }
 
 async function addresses(opening: Opening, stores: Stores, database: PreparedDatabase): Promise<Addresses> {
-  const { settings, environment, root } = opening;
+  const { settings, environment, root, home } = opening;
   return {
     root,
     home: settings.home,
@@ -100,6 +100,7 @@ async function addresses(opening: Opening, stores: Stores, database: PreparedDat
     redisUrl: stores.redisUrl,
     supabaseUrl: settings.supabase?.url ?? `http://127.0.0.1:${settings.ports.supabase}`,
     ownAuth: settings.supabase === null,
+    streamTicketSecret: environment["STREAM_TICKET_SECRET"] || home.secret("stream-tickets"),
     model: await chooseModelEndpoint(settings.model, environment),
   };
 }
