@@ -28,6 +28,8 @@ create table cortex.agent_runs (
   claimed_at timestamptz,
   lease_until timestamptz,
   deadline_at timestamptz,
+  -- While it is `waiting`: when it gets in line again. The wait itself stands in run_waits.
+  resume_at timestamptz,
 
   -- The live log: its generation, and its last cursor once it is closed.
   log_epoch int not null default 1,
@@ -55,6 +57,10 @@ create index agent_runs_by_thread on cortex.agent_runs (thread_id, created_at de
 create index agent_runs_active on cortex.agent_runs (account_id) where status in ('queued', 'running', 'waiting');
 create index agent_runs_holding_a_slot on cortex.agent_runs (account_id)
   where status = 'running' or (status = 'queued' and admitted_at is not null);
+-- Those whose wait is over, and those whose time is up while nobody executes them. Runs that never waited are in neither.
+create index agent_runs_by_resume on cortex.agent_runs (resume_at) where status = 'waiting';
+create index agent_runs_unheld_with_deadline on cortex.agent_runs (deadline_at)
+  where status in ('queued', 'waiting') and deadline_at is not null;
 -- No index on lease_until: running runs are as few as the fleet has slots, and a heartbeat must not touch an index.
 create index agent_runs_unclosed_log on cortex.agent_runs (completed_at)
   where log_cursor is null and status in ('completed', 'failed', 'stopped');
@@ -117,6 +123,21 @@ create table cortex.tool_calls (
   primary key (run_id, call_id)
 );
 
+-- Waits of a run that hold no worker: run.waiting and run.resumed of its log. An attempt ends with its wait, so its number names the wait.
+create table cortex.run_waits (
+  run_id uuid not null references cortex.agent_runs (id) on delete cascade,
+  attempt int not null,
+  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  -- The step that the wait keeps from its answer.
+  step int not null,
+  reason text not null check (reason in ('provider_limit')),
+  began_at timestamptz not null default clock_timestamp(),
+  resume_at timestamptz not null,
+  -- When the run got in line again; null while it waits, and for ever if it was ended in its wait.
+  ended_at timestamptz,
+  primary key (run_id, attempt)
+);
+
 -- The queue of truth: one row for each run that nobody has claimed yet.
 create table cortex.outbox (
   run_id uuid primary key references cortex.agent_runs (id) on delete cascade,
@@ -140,15 +161,17 @@ create table cortex.workers (
 alter table cortex.agent_runs enable row level security;
 alter table cortex.run_steps enable row level security;
 alter table cortex.tool_calls enable row level security;
+alter table cortex.run_waits enable row level security;
 alter table cortex.outbox enable row level security;
 alter table cortex.workers enable row level security;
 
 grant select, insert, update, delete on cortex.agent_runs to cortex_api;
-grant select on cortex.run_steps, cortex.tool_calls to cortex_api;
+grant select on cortex.run_steps, cortex.tool_calls, cortex.run_waits to cortex_api;
 grant insert, delete on cortex.outbox to cortex_api;
 grant select (run_id, account_id, created_at, admitted_at) on cortex.outbox to cortex_api;
 grant select, update on cortex.agent_runs to cortex_worker;
 grant select, insert, update on cortex.run_steps, cortex.tool_calls to cortex_worker;
+grant select, insert on cortex.run_waits to cortex_worker;
 grant select, update, delete on cortex.outbox to cortex_worker;
 grant select, insert, update, delete on cortex.workers to cortex_worker;
 
@@ -159,6 +182,7 @@ create policy api_updates on cortex.agent_runs for update to cortex_api
 create policy api_deletes on cortex.agent_runs for delete to cortex_api using (account_id in (select cortex.writable_accounts()));
 create policy api_reads on cortex.run_steps for select to cortex_api using (account_id in (select cortex.readable_accounts()));
 create policy api_reads on cortex.tool_calls for select to cortex_api using (account_id in (select cortex.readable_accounts()));
+create policy api_reads on cortex.run_waits for select to cortex_api using (account_id in (select cortex.readable_accounts()));
 create policy api_reads on cortex.outbox for select to cortex_api using (account_id in (select cortex.readable_accounts()));
 create policy api_inserts on cortex.outbox for insert to cortex_api with check (account_id in (select cortex.writable_accounts()));
 create policy api_deletes on cortex.outbox for delete to cortex_api using (account_id in (select cortex.writable_accounts()));
@@ -173,6 +197,8 @@ create policy worker_reads on cortex.run_steps for select to cortex_worker using
 create policy worker_inserts on cortex.run_steps for insert to cortex_worker with check (account_id = cortex.current_account_id());
 create policy worker_updates on cortex.run_steps for update to cortex_worker
   using (account_id = cortex.current_account_id()) with check (account_id = cortex.current_account_id());
+create policy worker_reads on cortex.run_waits for select to cortex_worker using (account_id = cortex.current_account_id());
+create policy worker_inserts on cortex.run_waits for insert to cortex_worker with check (account_id = cortex.current_account_id());
 create policy worker_reads on cortex.tool_calls for select to cortex_worker using (account_id = cortex.current_account_id());
 create policy worker_inserts on cortex.tool_calls for insert to cortex_worker with check (account_id = cortex.current_account_id());
 create policy worker_updates on cortex.tool_calls for update to cortex_worker

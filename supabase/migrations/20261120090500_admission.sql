@@ -74,6 +74,30 @@ create function cortex.eligible_waiting() returns int
     );
   end $$;
 
+-- Parked runs whose wait is over get in line again, at the place of their age: from here on they are weighed like everybody else. Nearly
+-- always there is none, and one look into a small index says so. One that is being stopped is passed over.
+create function cortex.end_waits() returns void
+  language plpgsql volatile security definer set search_path = ''
+  as $$
+  begin
+    if not exists (select 1 from cortex.agent_runs where status = 'waiting' and resume_at <= now()) then
+      return;
+    end if;
+    with due as (
+      select id from cortex.agent_runs where status = 'waiting' and resume_at <= now()
+      order by resume_at limit 1000
+      for update skip locked
+    ), in_line as (
+      update cortex.agent_runs set status = 'queued', resume_at = null
+      where id in (select due.id from due) and status = 'waiting'
+      returning id, account_id, attempt, created_at
+    ), ended as (
+      update cortex.run_waits set ended_at = clock_timestamp()
+      from in_line where run_waits.run_id = in_line.id and run_waits.attempt = in_line.attempt
+    )
+    insert into cortex.outbox (run_id, account_id, created_at) select id, account_id, created_at from in_line;
+  end $$;
+
 -- Admits as many waiting runs as there is room for. Whoever calls it delivers them after its commit; what is not delivered (a crash in
 -- between, Redis down) is found again by the sweeper, because the outbox row stays until the run is claimed.
 create function cortex.admit_runs(batch int) returns table (run_id uuid, delivery int)
@@ -82,6 +106,7 @@ create function cortex.admit_runs(batch int) returns table (run_id uuid, deliver
   declare
     free int;
   begin
+    perform cortex.end_waits();
     if cortex.eligible_waiting() = 0 then
       return;
     end if;
@@ -188,7 +213,7 @@ create function cortex.queue_state(waiting_run_id uuid) returns table ("position
   as $$ select states."position", states.reason from cortex.queue_states(array[waiting_run_id]) states $$;
 
 revoke execute on function
-  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.eligible_waiting(), cortex.admit_runs(int),
+  cortex.fleet_slots(), cortex.fleet_capacity(), cortex.slots_taken(), cortex.eligible_waiting(), cortex.end_waits(), cortex.admit_runs(int),
   cortex.has_place_for(uuid), cortex.queue_states(uuid[]), cortex.queue_state(uuid)
   from public;
 grant execute on function cortex.has_place_for(uuid), cortex.queue_states(uuid[]), cortex.queue_state(uuid) to cortex_api;

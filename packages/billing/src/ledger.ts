@@ -4,7 +4,7 @@ import { sql } from "kysely";
 
 /*
  * Movements of credits. Each has a key that names the fact behind it, so that a fact moves money once, however often it is reported:
- * `run:<id>:reserve`, `run:<id>:step:<n>`, `run:<id>:release`, `<kind>:<account>:<key of whoever grants>`.
+ * `run:<id>:reserve`, `run:<id>:step:<n>`, `run:<id>:step:<n>:attempt:<m>`, `run:<id>:release`, `<kind>:<account>:<key of whoever grants>`.
  * Entries never change; the balance is their sum.
  */
 
@@ -81,21 +81,22 @@ export const releaseReservation = async (
 /**
  * Charges what a step has cost, in the transaction that stores the step; a step that cost nothing leaves no entry. Last in its transaction
  * if possible: from here on the account's other settlements wait for the commit.
+ * @param input.brokenOffIn the attempt whose answer broke off and is asked for again by a later one; the step itself is charged on its own
  * @returns the balance afterwards, without what is held back
  */
 export const settleUsage = async (
   tx: Tx,
-  input: { accountId: string; runId: string; step: number; costUsd: Usd },
+  input: { accountId: string; runId: string; step: number; costUsd: Usd; brokenOffIn?: number },
 ): Promise<Usd> => {
-  const { accountId, runId, step, costUsd } = input;
+  const { accountId, runId, step, costUsd, brokenOffIn } = input;
   if (compareUsd(costUsd, "0") === 0) return getBalance(tx, { accountId });
   const { balanceUsd } = await move(tx, {
     accountId,
     runId,
     kind: "usage",
     amountUsd: negateUsd(costUsd),
-    key: `run:${runId}:step:${step}`,
-    description: `Step ${step}`,
+    key: `run:${runId}:step:${step}${brokenOffIn === undefined ? "" : `:attempt:${brokenOffIn}`}`,
+    description: brokenOffIn === undefined ? `Step ${step}` : `Step ${step}, an answer that broke off`,
   });
   return balanceUsd;
 };

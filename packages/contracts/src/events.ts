@@ -48,7 +48,7 @@ export const RunEvent = z
       effect_state: EffectState,
       duration_ms: z.number().nonnegative(),
     }),
-    event("run.waiting", { reason: z.string() }),
+    event("run.waiting", { reason: z.string(), resume_at: Timestamp.optional() }),
     event("run.resumed", { reason: z.string() }),
     event("run.completed", totals),
     event("run.failed", { ...totals, error: RunError }),

@@ -19,7 +19,10 @@ export const RunError = z
   .meta({ id: "RunError" });
 export type RunError = z.infer<typeof RunError>;
 
-/** Why nobody works on a run. `takeover`: it is running, its worker was lost or has handed it over, and another takes it up soon. */
+/**
+ * Why nobody works on a run. `provider_limit`: its status is `waiting`, the model's provider lets nobody through until `resume_at`.
+ * `takeover`: it is running, its worker was lost or has handed it over, and another takes it up soon.
+ */
 export const QueueReason = z.enum([
   "admitted",
   "workers_busy",
@@ -60,7 +63,9 @@ export const Run = z
     budget: z.object({ max_cost_usd: Usd }).nullable(),
     error: RunError.nullable(),
     stop: z.object({ requested_at: Timestamp, receipt: StopReceipt.nullable() }).nullable(),
-    queue: z.object({ position: z.int().nonnegative(), reason: QueueReason }).nullable(),
+    queue: z
+      .object({ position: z.int().nonnegative(), reason: QueueReason, resume_at: Timestamp.optional() })
+      .nullable(),
     metadata: Metadata,
     request_id: z.string(),
     created_at: Timestamp,

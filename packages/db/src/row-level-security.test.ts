@@ -48,6 +48,8 @@ const furnish = async (accountId: string) => {
      ), call as (
        insert into cortex.tool_calls (run_id, call_id, account_id, step, position, name, arguments, effect, state, attempt)
        values ($2, 'call', $1, 0, 0, 'calculator', '{}', 'pure', 'started', 1)
+     ), wait as (
+       insert into cortex.run_waits (run_id, attempt, account_id, step, reason, resume_at) values ($2, 1, $1, 0, 'provider_limit', now())
      ), sandbox as (
        insert into cortex.sandboxes (account_id, project_id, provider, state) values ($1, $3, 'local', 'started')
      )

@@ -84,6 +84,7 @@ export interface AgentRuns {
   project_id: string;
   request_id: string;
   reserved_usd: Generated<Numeric>;
+  resume_at: Timestamp | null;
   started_at: Timestamp | null;
   status: ColumnType<"queued" | "running" | "waiting" | "completed" | "failed" | "stopped", "queued" | undefined, "queued" | "running" | "waiting" | "completed" | "failed" | "stopped">;
   stop_receipt: Json | null;
@@ -199,6 +200,17 @@ export interface RunSteps {
   usage: Json;
 }
 
+export interface RunWaits {
+  account_id: string;
+  attempt: number;
+  began_at: Generated<Timestamp>;
+  ended_at: Timestamp | null;
+  reason: string;
+  resume_at: Timestamp;
+  run_id: string;
+  step: number;
+}
+
 export interface Sandboxes {
   account_id: string;
   created_at: Generated<Timestamp>;
@@ -269,6 +281,7 @@ export interface DB {
   plans: Plans;
   projects: Projects;
   run_steps: RunSteps;
+  run_waits: RunWaits;
   sandboxes: Sandboxes;
   settings: Settings;
   threads: Threads;

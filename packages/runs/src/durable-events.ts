@@ -11,13 +11,15 @@ import {
 import type { DB } from "@cortex/db";
 import type { Selectable } from "kysely";
 import type { RunRow } from "./run.ts";
+import { resumedEvent, type RunWait, waitingEvent, wasResumed } from "./run-waits.ts";
 
-/** What Postgres holds of one run; messages by seq, steps by step, tool calls by (step, position). */
+/** What Postgres holds of one run; messages by seq, steps by step, tool calls by (step, position), waits by attempt. */
 export interface RunFacts {
   run: RunRow;
   messages: readonly { step: number | null; message: Message }[];
   steps: readonly Selectable<DB["run_steps"]>[];
   toolCalls: readonly Selectable<DB["tool_calls"]>[];
+  waits: readonly RunWait[];
 }
 
 /**
@@ -51,7 +53,8 @@ export const terminalEvent = (run: RunRow): UnplacedEvent | null => {
  * The events that a run's live log must contain by now, in order, derived from Postgres and nothing else: what a lost log is rebuilt
  * from. Previews (deltas, live output) are not among them.
  *
- * A running run has begun its next step even if nothing of that step is stored yet, so its `step.started` is derived too.
+ * A running run has begun its next step even if nothing of that step is stored yet, so its `step.started` is derived too; so has one that
+ * waited in that step.
  */
 export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
   const { run } = facts;
@@ -79,12 +82,30 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
 
   const byStep = Map.groupBy(facts.messages, (entry) => entry.step ?? -1);
   const callsByStep = Map.groupBy(facts.toolCalls, (call) => call.step);
+  const waitsByStep = Map.groupBy(facts.waits, (wait) => wait.step);
+  const worked = workedAttempts(run);
+  /** A step begins in the attempt that waited in it first, if one did, and not in the one that got its answer. */
+  const beginStep = (step: number, begun: { attempt: number; at: Date }) => {
+    const waits = waitsByStep.get(step) ?? [];
+    const [first] = waits;
+    takenOver(first?.attempt ?? begun.attempt, first?.began_at ?? begun.at);
+    const time = at(first && first.began_at < begun.at ? first.began_at : begun.at);
+    events.push({ type: "step.started", run_id: runId, at: time, attempt, step, model: run.model });
+    for (const wait of waits) {
+      takenOver(wait.attempt, wait.began_at);
+      events.push(waitingEvent(wait));
+      if (!wasResumed(wait, worked)) continue;
+      takenOver(wait.attempt + 1, wait.ended_at ?? wait.resume_at);
+      events.push(resumedEvent(wait));
+    }
+    takenOver(begun.attempt, begun.at);
+  };
+
   for (const step of facts.steps) {
-    takenOver(step.attempt, step.started_at);
+    beginStep(step.step, { attempt: step.attempt, at: step.started_at });
     const base = () => ({ run_id: runId, attempt });
     const messages = byStep.get(step.step) ?? [];
     const calls = callsByStep.get(step.step) ?? [];
-    events.push({ ...base(), type: "step.started", at: at(step.started_at), step: step.step, model: step.model });
     for (const { message } of messages) {
       if (message.role === "assistant")
         events.push({ ...base(), type: "message.completed", at: message.created_at, message });
@@ -134,12 +155,13 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
 
   const last = facts.steps.at(-1);
   const next = last ? last.step + 1 : 0;
-  if (run.status === "running") {
-    takenOver(run.attempt, run.claimed_at ?? run.created_at);
-    if (!last || last.ended_at) {
-      const time = at(last?.ended_at ?? run.started_at ?? run.created_at);
-      events.push({ type: "step.started", run_id: runId, at: time, attempt, step: next, model: run.model });
-    }
+  const running = run.status === "running";
+  const open = last !== undefined && last.ended_at === null;
+  const waited = waitsByStep.has(next);
+  if (running && !waited) takenOver(run.attempt, run.claimed_at ?? run.created_at);
+  if (waited || (running && !open)) {
+    const time = last?.ended_at ?? run.started_at ?? run.created_at;
+    beginStep(next, { attempt: running ? run.attempt : attempt, at: time });
   }
   for (const { message } of byStep.get(next) ?? []) {
     events.push({ type: "message.completed", run_id: runId, at: message.created_at, attempt, message });
@@ -159,6 +181,8 @@ export const effectState = (call: Selectable<DB["tool_calls"]>) => {
 export const eventIdentity = (event: UnplacedEvent): string => {
   switch (event.type) {
     case "attempt.started":
+    case "run.waiting":
+    case "run.resumed":
       return `${event.type} ${event.attempt}`;
     case "step.started":
     case "step.completed":

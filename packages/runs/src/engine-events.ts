@@ -61,6 +61,19 @@ export interface UnfinishedCall {
   effect_state: EffectState;
 }
 
+/** The provider lets nobody through for now: the run may go on later with the same step. Nothing of that step is stored. */
+export interface EngineWait {
+  kind: "waiting";
+  reason: "provider_limit";
+  /** What the run fails with if it cannot wait, and the words for it. */
+  code: RunErrorCode;
+  message: string;
+  /** What the provider asks for; null: it does not say. */
+  retryAfterMs: number | null;
+  /** Spent on answers that broke off. */
+  unreported: { usage: Usage; cost_usd: Usd };
+}
+
 /** How the engine ended. */
 export type EngineOutcome = {
   /** Spent on answers that no `model.completed` carried. */

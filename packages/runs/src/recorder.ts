@@ -1,10 +1,18 @@
 import type { TerminalRunStatus } from "@cortex/contracts";
 import type { Db } from "@cortex/db";
 import { answeredStep, answeredStepCompleted, answerMessage, chargeOf } from "./answer-writes.ts";
-import type { EngineEvent, EngineOutcome, ModelCompleted, StepCompleted, ToolCallCompleted } from "./engine-events.ts";
+import type {
+  EngineEvent,
+  EngineOutcome,
+  EngineWait,
+  ModelCompleted,
+  StepCompleted,
+  ToolCallCompleted,
+} from "./engine-events.ts";
 import { finishFromInside } from "./finish-from-inside.ts";
 import type { LogSink } from "./log-sink.ts";
 import { type OpenStep, openStep, resultMessages, settlement } from "./open-step.ts";
+import { type Parked, parkRun } from "./park-run.ts";
 import { noProgress, type StepWrite } from "./progress.ts";
 import type { RunRow } from "./run.ts";
 import { createRunWriter, PostedMeanwhile } from "./run-writer.ts";
@@ -18,6 +26,8 @@ export interface Recorder {
   balanceUsd(): string | null;
   /** The seq of the thread's next message, as of the last write. */
   nextSeq(): number;
+  /** Lets the run wait for the model's provider without a worker, or says with what to end it. See parkRun. */
+  park(wait: EngineWait, input: { maxWaitMs: number }): Promise<Parked>;
   /**
    * Ends the run. `posted`: a message came in while the last answer was written, so the run goes on instead; its step is stored. Read the
    * conversation again and continue.
@@ -163,6 +173,7 @@ export const createRecorder = (
     posted: writer.posted,
     balanceUsd: writer.balanceUsd,
     nextSeq: writer.nextSeq,
+    park: (wait, { maxWaitMs }) => parkRun({ db: deps.db, sink, writer }, { run, step, wait, maxWaitMs }),
     finish: async (outcome, stop) => {
       try {
         const unstored = { step, seenSeq, open, last };

@@ -33,6 +33,7 @@ interface FactsRow extends RunRow {
   fact_messages: Aggregated<"messages">[];
   fact_steps: Aggregated<"run_steps">[];
   fact_tool_calls: Aggregated<"tool_calls">[];
+  fact_waits: Aggregated<"run_waits">[];
 }
 
 /**
@@ -46,11 +47,12 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
       (select coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('cost_usd', s.cost_usd::text) order by s.step), '[]')
         from cortex.run_steps s where s.run_id = agent_runs.id) as fact_steps,
       (select coalesce(jsonb_agg(to_jsonb(c) order by c.step, c.position), '[]')
-        from cortex.tool_calls c where c.run_id = agent_runs.id) as fact_tool_calls
+        from cortex.tool_calls c where c.run_id = agent_runs.id) as fact_tool_calls,
+      (select coalesce(jsonb_agg(to_jsonb(w) order by w.attempt), '[]') from cortex.run_waits w where w.run_id = agent_runs.id) as fact_waits
     from cortex.agent_runs where id = ${input.runId}`.execute(tx);
   const [row] = found.rows;
   if (!row) return null;
-  const { fact_messages, fact_steps, fact_tool_calls, ...run } = row;
+  const { fact_messages, fact_steps, fact_tool_calls, fact_waits, ...run } = row;
   return {
     run,
     messages: fact_messages.map((message) => ({
@@ -66,6 +68,12 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
       ...call,
       started_at: date(call.started_at),
       ended_at: maybeDate(call.ended_at),
+    })),
+    waits: fact_waits.map((wait) => ({
+      ...wait,
+      began_at: date(wait.began_at),
+      resume_at: date(wait.resume_at),
+      ended_at: maybeDate(wait.ended_at),
     })),
   };
 };

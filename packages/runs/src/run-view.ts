@@ -8,7 +8,7 @@ import type { RunRow } from "./run.ts";
 export type RunViewRow = RunRow & { queue_position: number | null; queue_reason: string | null };
 
 /**
- * A stored run as it stands on the wire. Also for a row without its queue columns (of a run that does not wait): then `queue` is null.
+ * A stored run as it stands on the wire. Also for a row without its queue columns (of a run that is not queued): then `queue` is null.
  */
 export const toRun = (row: RunRow & Partial<RunViewRow>): Run => ({
   id: row.id as Run["id"],
@@ -39,7 +39,11 @@ const stopOf = (row: RunRow): Run["stop"] => {
   return { requested_at: row.stop_requested_at.toISOString(), receipt };
 };
 
-const queueOf = (row: Partial<RunViewRow>): Run["queue"] => {
+const queueOf = (row: RunRow & Partial<RunViewRow>): Run["queue"] => {
+  // The one reason why a run waits until a time. Nobody is ahead of it: it gets in line when the time has come.
+  if (row.status === "waiting" && row.resume_at !== null) {
+    return { position: 0, reason: "provider_limit", resume_at: row.resume_at.toISOString() };
+  }
   const { queue_position: position, queue_reason: reason } = row;
   if (position == null || reason == null) return null;
   return { position, reason: QueueReason.parse(reason) };

@@ -7,9 +7,11 @@
  * - claim: a worker takes a delivered run; the attempt number grows by one.
  * - attempt: one try of a run by one worker. The attempt number is the fence: a write of a lower one changes nothing.
  * - lease: how long a claim is good for without a heartbeat.
+ * - wait: the model's provider lets nobody through; the run holds no worker until its time has come, then it is queued again.
  * - durable events: what a run's live log must contain, derived from Postgres (durable-events.ts).
  *
- * queued → running → completed | failed | stopped. Terminal statuses are written once, together with a raised attempt.
+ * queued → running → completed | failed | stopped, and running → waiting → queued. Terminal statuses are written once, together with a raised
+ * attempt.
  */
 import type { DB } from "@cortex/db";
 import type { Selectable } from "kysely";

@@ -21,6 +21,8 @@ export interface RunSettings {
   maxAttemptsWithoutProgress: number;
   /** The longest life of a run, from its first claim. */
   maxRunMs: number;
+  /** How long one step may wait for the model's provider, all its waits together. < maxRunMs, or the deadline is all that ends them. */
+  maxWaitMs: number;
 }
 
 export const defaultRunSettings: RunSettings = {
@@ -33,4 +35,5 @@ export const defaultRunSettings: RunSettings = {
   unclosedLogMs: 5_000,
   maxAttemptsWithoutProgress: 5,
   maxRunMs: 2 * 60 * 60 * 1_000,
+  maxWaitMs: 30 * 60 * 1_000,
 };

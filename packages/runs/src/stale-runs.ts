@@ -20,6 +20,8 @@ export const classifyStaleRun = (run: Candidate, now: Date, settings: RunSetting
   const since = (time: Date | null) => (time ? now.getTime() - time.getTime() : 0);
   switch (run.status) {
     case "queued":
+      // Only one that has run before has a deadline.
+      if (run.deadline_at && since(run.deadline_at) > 0) return outOfTime;
       // Waiting for admission is not stale, however long it takes.
       return run.admitted_at && since(run.admitted_at) > settings.unclaimedMs ? { kind: "redeliver" } : null;
     case "running": {
@@ -32,18 +34,21 @@ export const classifyStaleRun = (run: Candidate, now: Date, settings: RunSetting
         const message = `given up after ${run.attempts_since_step} attempts without progress`;
         return { kind: "fail", error: { code: "worker_lost", message, retryable: true } };
       }
-      if (run.deadline_at && since(run.deadline_at) > 0) {
-        const message = "the run took longer than it may";
-        return { kind: "fail", error: { code: "deadline_exceeded", message, retryable: true } };
-      }
-      return { kind: "redeliver" };
+      return run.deadline_at && since(run.deadline_at) > 0 ? outOfTime : { kind: "redeliver" };
     }
     case "waiting":
+      // Its return is admission's business.
+      return run.deadline_at && since(run.deadline_at) > 0 ? outOfTime : null;
     case "completed":
     case "failed":
     case "stopped":
       return null;
   }
+};
+
+const outOfTime: StaleVerdict = {
+  kind: "fail",
+  error: { code: "deadline_exceeded", message: "the run took longer than it may", retryable: true },
 };
 
 const receiptOf = (run: Pick<RunRow, "cost_usd">, requestedAt: Date, now: Date): StopReceipt => ({

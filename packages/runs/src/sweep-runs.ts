@@ -29,8 +29,8 @@ const sweepLock = 7_262_019;
 const batch = 100;
 
 /**
- * Finds what nobody cares for and sets it going again: admitted runs that no queue knows, runs whose worker is gone, ended runs whose log has
- * no end. Every act is a conditional write that checks again, so a sweep that is late or doubled harms nothing; what fails is left to the
+ * Finds what nobody cares for and sets it going again: admitted runs that no queue knows, runs whose worker is gone, runs whose time is up while
+ * nobody executes them, ended runs whose log has no end. Every act is a conditional write that checks again, so a sweep that is late or doubled harms nothing; what fails is left to the
  * next one and keeps nothing else waiting.
  * @returns null if another process was looking at that moment
  */
@@ -46,7 +46,10 @@ export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise
       union all
       (select *, clock_timestamp() as now from cortex.agent_runs
         where status = 'queued' and admitted_at < clock_timestamp() - ${settings.unclaimedMs} * interval '1 millisecond'
-        order by random() limit ${batch})`.execute(tx);
+        order by random() limit ${batch})
+      union all
+      (select *, clock_timestamp() as now from cortex.agent_runs
+        where status in ('queued', 'waiting') and deadline_at < now() order by deadline_at limit ${batch})`.execute(tx);
     const unclosed = await sql<Pick<RunRow, "id" | "account_id">>`
       select id, account_id from cortex.agent_runs
       where log_cursor is null and status in ('completed', 'failed', 'stopped')
@@ -120,7 +123,7 @@ const endFor = async (
     deps.log.error({ err: error, run_id: run.id }, "could not end a run for its lost worker");
     return false;
   }
-  deps.log.warn({ run_id: run.id, status: end.status, code: end.error?.code }, "run ended for its lost worker");
+  deps.log.warn({ run_id: run.id, status: end.status, code: end.error?.code }, "run ended that nobody executes");
   await closeLog(deps, { runId: run.id, scope: { userId: null, accountId: run.account_id } });
   return true;
 };
