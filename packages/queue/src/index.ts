@@ -1,8 +1,8 @@
 export {
   type Consumer,
   type ConsumerOptions,
+  type ConsumerState,
   createConsumer,
-  type JobAbortReason,
   type RunHandler,
 } from "./consumer.ts";
 export type { JobVerdict, RunDelivery } from "./jobs.ts";

@@ -16,6 +16,8 @@ export interface Producer {
    * Rejects if Redis does not answer.
    */
   jobState(delivery: RunDelivery): Promise<"waiting" | "active" | "absent">;
+  /** How many deliveries wait for a worker. Rejects if Redis does not answer. */
+  waiting(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -25,7 +27,7 @@ const commandTimeoutMs = 2_000;
 /** Enough to look back at in the dashboard, little enough to forget about. */
 const kept = { removeOnComplete: { count: 1_000, age: 3_600 }, removeOnFail: { count: 1_000, age: 7 * 24 * 3_600 } };
 
-const waiting = new Set(["waiting", "delayed", "prioritized", "waiting-children"]);
+const waitingStates = new Set(["waiting", "delayed", "prioritized", "waiting-children"]);
 
 /** The side of the queue that gives work. Fails fast while Redis is away: it keeps nothing back for later. */
 export const createProducer = (input: { redisUrl: string; prefix: string; log: Logger }): Producer => {
@@ -62,8 +64,9 @@ export const createProducer = (input: { redisUrl: string; prefix: string; log: L
     jobState: async (delivery) => {
       const state = await within(commandTimeoutMs, "job state", queue.getJobState(jobId(delivery)));
       if (state === "active") return "active";
-      return waiting.has(state) ? "waiting" : "absent";
+      return waitingStates.has(state) ? "waiting" : "absent";
     },
+    waiting: () => within(commandTimeoutMs, "jobs that wait", queue.getWaitingCount()),
     close: async () => {
       try {
         await within(

@@ -27,7 +27,7 @@ import { agentInput, toolsOf } from "./agent-input.ts";
 /**
  * One delivery of a run: claim it, execute it, end it. Postgres decides whether it is ours; whatever the queue believes, a run that is held
  * or has ended is left alone.
- * @param signal of the queue: aborts when the job's lock is lost or the worker shuts down
+ * @param signal of the queue: aborts when the worker shuts down. That the queue gives the job to somebody else meanwhile is none of its business
  */
 export const executeRun = async (
   services: WorkerServices,
@@ -45,7 +45,7 @@ export const executeRun = async (
   // Its worker died before it could hear the stop.
   if (run.stop_requested_at) lease.end("stopped");
   const stopListening = services.control.watch(run.id);
-  const queueSays = () => lease.end(signal.reason === "shutdown" ? "shutdown" : "lost");
+  const queueSays = () => lease.end("shutdown");
   signal.addEventListener("abort", queueSays, { once: true });
   if (signal.aborted) queueSays();
   const runLog = log.child({
@@ -58,7 +58,7 @@ export const executeRun = async (
     return await attempt({ ...services, log: runLog }, run, lease);
   } catch (error) {
     if (error instanceof FencedError || error instanceof LogFenced) {
-      runLog.warn({ err: error }, "superseded; let go");
+      runLog.info({ reason: error.message }, "superseded; let go");
       return { kind: "done" };
     }
     // A fault of ours or of the database. The lease ends at once, so that the sweeper delivers the run again; the cap on attempts without
