@@ -1,4 +1,4 @@
-import type { RunErrorCode, ToolCallRequest, Usage, Usd } from "@cortex/contracts";
+import type { KilledCommand, RunErrorCode, ToolCallRequest, Usage, Usd } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
 import type { OpenSandbox } from "@cortex/sandbox/port";
 import type { CompletedAnswer } from "./events.ts";
@@ -73,7 +73,10 @@ export interface AgentInput {
   headers?: Readonly<Record<string, string>>;
 }
 
-/** An answer that the end of the run cut short. What was shown of it is worth keeping, marked `interrupted`. */
+/**
+ * An answer that the end of the run cut short. What was shown of it is worth keeping, marked `interrupted`; if that was no text (thoughts,
+ * half of a call), what was shown is void.
+ */
 export interface InterruptedAnswer extends CompletedAnswer {
   status: "interrupted";
 }
@@ -106,7 +109,9 @@ export type AgentOutcome = AgentTotals &
         interrupted: InterruptedAnswer | null;
         /** Calls of the last answer that have no result. The caller decides: a successor may run them, or they are settled as they say. */
         unfinished: UnfinishedCall[];
-        /** What was under way, for a receipt: `model call`, `tool call <name>`, or nothing. */
+        /** What was under way, for a receipt: `model call`, `tool call <name>` (with `, left behind` if it did not react), or nothing. */
         aborted: string[];
+        /** What the abort has ended in the sandbox, for a receipt. */
+        killed: KilledCommand[];
       }
   );

@@ -1,8 +1,10 @@
+import { eventually } from "@cortex/testing";
 import { expect, test } from "vitest";
+import { estimateInput } from "./context/tokens.ts";
 import { ModelError } from "./errors.ts";
 import type { ModelEvent } from "./model.ts";
-import { anInput, ofType, play, shape } from "./testing/run.ts";
-import { says, scriptedModel, type Turn, untilAborted, usage } from "./testing/scripted-model.ts";
+import { anInput, ofType, oneTurn, play, shape } from "./testing/run.ts";
+import { calls, says, scriptedModel, type Turn, untilAborted, usage } from "./testing/scripted-model.ts";
 
 const breaks = (events: readonly ModelEvent[], error: unknown): Turn =>
   function* () {
@@ -122,6 +124,69 @@ test("an abort hands back what was shown, and its reason", async () => {
   });
   expect(outcome.unreported.usage).toMatchObject({ estimated: true });
   expect(ofType(events, "step.completed")).toHaveLength(0);
+});
+
+test("a model that ignores the abort is left behind, and its connection is told to end", async () => {
+  const stop = new AbortController();
+  const deaf = Promise.withResolvers<void>();
+  let left = false;
+  const model = scriptedModel(async function* () {
+    try {
+      yield text("Once upon");
+      await deaf.promise;
+      yield text("a time");
+    } finally {
+      left = true;
+    }
+  });
+  const startedAt = performance.now();
+  const { events, outcome } = await play({ model, tools: [] }, anInput(), {
+    signal: stop.signal,
+    // Not while the event is held: the model is to be asked for more.
+    onEvent: (event) => {
+      if (event.type === "message.delta") void oneTurn().then(() => stop.abort("stopped"));
+    },
+  });
+  expect(performance.now() - startedAt).toBeLessThan(3_000);
+  expect(outcome).toMatchObject({ aborted: ["model call, left behind"], interrupted: { text: "Once upon" } });
+  expect(ofType(events, "message.delta")).toHaveLength(1);
+  deaf.resolve();
+  await eventually(() => left);
+});
+
+test("thoughts without an answer are handed back as void", async () => {
+  const stop = new AbortController();
+  const model = scriptedModel(async function* (_, signal) {
+    yield { type: "reasoning", text: "Hmm" };
+    await untilAborted(signal);
+  });
+  const { events, outcome } = await play({ model, tools: [] }, anInput(), {
+    signal: stop.signal,
+    onEvent: (event) => event.type === "reasoning.delta" && stop.abort("stopped"),
+  });
+  const id = ofType(events, "reasoning.delta")[0]?.message_id;
+  expect(outcome).toMatchObject({ kind: "aborted", interrupted: { id, text: "" } });
+});
+
+test("a cut answer is estimated with what the endpoint has counted of the steps before", async () => {
+  const counted = 20;
+  const stop = new AbortController();
+  const model = scriptedModel(
+    [...calls({ name: "nothing", args: {} }), { type: "usage", usage: usage(counted, 5) }],
+    async function* (_, signal) {
+      yield text("Half");
+      await untilAborted(signal);
+    },
+  );
+  const { outcome } = await play({ model, tools: [] }, anInput(), {
+    signal: stop.signal,
+    onEvent: (event) => event.type === "message.delta" && stop.abort("stopped"),
+  });
+  const guessed = outcome.unreported.usage;
+  expect(guessed.estimated).toBe(true);
+  const [first, second] = model.requests.map(estimateInput);
+  expect(guessed.input_tokens).toBe(Math.ceil((second ?? 0) * (counted / (first ?? 0))));
+  expect(guessed.input_tokens).not.toBe(second);
 });
 
 test("the deadline ends an answer in the middle, as a failure", async () => {

@@ -5,6 +5,7 @@ import { Answer } from "./answer.ts";
 import { estimateUsage } from "./context/tokens.ts";
 import { asModelError, ModelError } from "./errors.ts";
 import type { LiveEvent } from "./events.ts";
+import { startPatience, whilePatient } from "./patience.ts";
 import type { FinishReason, Model, ModelRequest } from "./model.ts";
 
 /**
@@ -18,6 +19,8 @@ export interface AskInput {
   /** Ids of earlier tool calls of this conversation. */
   takenIds: ReadonlySet<string>;
   retriesMs: readonly number[];
+  /** Tokens of the request, if the endpoint does not say; asked at most once per answer. */
+  estimateInput: () => number;
   /** Called once for each request that was answered, wholly or in part. */
   spend: (usage: Usage) => void;
 }
@@ -25,7 +28,8 @@ export interface AskInput {
 export type Asked =
   | { kind: "answered"; answer: Answer; finish: FinishReason }
   | { kind: "failed"; error: ModelError; interrupted: InterruptedAnswer | null }
-  | { kind: "aborted"; interrupted: InterruptedAnswer | null };
+  /** `leftBehind`: the model did not react to the abort and may still be writing. */
+  | { kind: "aborted"; interrupted: InterruptedAnswer | null; leftBehind: boolean };
 
 type Verdict = { finish: FinishReason } | { error: ModelError; retry: boolean };
 
@@ -50,12 +54,13 @@ const judge = (answer: Answer, thrown: ModelError | null): Verdict => {
   }
 };
 
+/** What was shown of an answer, which may be thoughts and half of a call only: then its text is empty. Null: nothing was. */
 const interruption = (answer: Answer): InterruptedAnswer | null =>
-  answer.text === "" ? null : { id: answer.id, text: answer.text, tool_calls: [], status: "interrupted" };
+  answer.shown ? { id: answer.id, text: answer.text, tool_calls: [], status: "interrupted" } : null;
 
 const charge = (answer: Answer, input: AskInput): void => {
   if (answer.usage) input.spend(answer.usage);
-  else if (answer.shown || answer.finish !== null) input.spend(estimateUsage(input.request, answer.written));
+  else if (answer.shown || answer.finish !== null) input.spend(estimateUsage(input.estimateInput(), answer.written));
 };
 
 /**
@@ -71,8 +76,9 @@ export async function* askModel(
   for (let retries = 0; ; retries += 1) {
     const answer = new Answer(input.takenIds);
     let thrown: ModelError | null = null;
+    const patience = startPatience(signal);
     try {
-      for await (const event of model.stream(input.request, signal)) {
+      for await (const event of whilePatient(model.stream(input.request, signal), patience)) {
         const shown = answer.take(event);
         if (shown) yield shown;
         // The consumer may have aborted while it held the event: then the next one is not waited for.
@@ -80,12 +86,14 @@ export async function* askModel(
       }
     } catch (error) {
       thrown = asModelError(error);
+    } finally {
+      patience.dispose();
     }
     charge(answer, input);
     // An abort can look like anything: an exception, a silent end, or a whole answer at the last moment, which is kept.
     const verdict = judge(answer, thrown);
     if ("finish" in verdict) return { kind: "answered", answer, finish: verdict.finish };
-    if (signal.aborted) return { kind: "aborted", interrupted: interruption(answer) };
+    if (signal.aborted) return { kind: "aborted", interrupted: interruption(answer), leftBehind: patience.isOver() };
     const wait = input.retriesMs[retries];
     if (!verdict.retry || wait === undefined) {
       return { kind: "failed", error: verdict.error, interrupted: interruption(answer) };
@@ -94,7 +102,7 @@ export async function* askModel(
     try {
       await delay(Math.random() * wait, undefined, { signal });
     } catch {
-      return { kind: "aborted", interrupted: null };
+      return { kind: "aborted", interrupted: null, leftBehind: false };
     }
   }
 }

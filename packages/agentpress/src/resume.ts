@@ -12,6 +12,8 @@ const outcomeUnknown = (one: PendingToolCall): UnfinishedCall => ({
   name: one.call.name,
   effect: "once",
   started: true,
+  leftBehind: false,
+  killed: [],
   result:
     "The run was interrupted during this call. It is not known whether it took effect; look before you repeat it.",
   effect_state: "unknown",

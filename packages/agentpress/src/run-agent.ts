@@ -1,6 +1,7 @@
 import type { AgentDeps, AgentInput, AgentOutcome } from "./agent.ts";
 import { startCancellation } from "./cancellation.ts";
 import { wellFormedHistory } from "./context/history.ts";
+import { startInputEstimate } from "./context/tokens.ts";
 import type { AgentEvent } from "./events.ts";
 import { findModel, priceAt } from "./models/catalogue.ts";
 import { finishPendingCalls, isAnswered } from "./resume.ts";
@@ -58,6 +59,7 @@ export async function* runAgent(
     cancellation: startCancellation(signal, input.limits.deadline),
     price,
     spending: startSpending(price, input.spent ?? null),
+    inputEstimate: startInputEstimate(),
     history: [...input.messages],
   };
   try {

@@ -1,6 +1,7 @@
-import type { RunErrorCode } from "@cortex/contracts";
+import type { KilledCommand, RunErrorCode } from "@cortex/contracts";
 import type { AgentDeps, AgentInput, AgentOutcome, InterruptedAnswer } from "./agent.ts";
 import type { Cancellation } from "./cancellation.ts";
+import type { InputEstimate } from "./context/tokens.ts";
 import { isRetryable, sentenceFor } from "./errors.ts";
 import type { AgentMessage } from "./messages.ts";
 import type { ModelPrice } from "./models/catalogue.ts";
@@ -15,6 +16,7 @@ export interface Run {
   /** Null: unknown, and everything costs 0. */
   price: ModelPrice | null;
   spending: Spending;
+  inputEstimate: InputEstimate;
   /** The conversation; it grows, and is well-formed whenever the model is asked. */
   history: AgentMessage[];
 }
@@ -39,6 +41,7 @@ export interface LeftBehind {
   interrupted?: InterruptedAnswer | null;
   unfinished?: UnfinishedCall[];
   aborted?: string[];
+  killed?: KilledCommand[];
 }
 
 /** The end of a run whose signal was aborted: by its own deadline it failed, by the caller it was aborted. */
@@ -51,15 +54,31 @@ export const cutShort = (run: Run, left: LeftBehind = {}): AgentOutcome => {
     interrupted,
     unfinished: left.unfinished ?? [],
     aborted: left.aborted ?? [],
+    killed: left.killed ?? [],
     ...run.spending.totals(),
   };
 };
 
+/** What was under way, and what of it was ended in the sandbox. */
+const receiptOf = (unfinished: readonly UnfinishedCall[]): { aborted: string[]; killed: KilledCommand[] } => ({
+  aborted: unfinished
+    .filter((call) => call.started)
+    .map((call) => `tool call ${call.name}${call.leftBehind ? ", left behind" : ""}`),
+  killed: unfinished.flatMap(({ tool_call_id, name, killed }) =>
+    killed.map(({ command, processes, sandboxStopped }) => ({
+      tool_call_id,
+      name,
+      command,
+      processes,
+      sandbox_stopped: sandboxStopped,
+    })),
+  ),
+});
+
 /** What the calls of a step mean for the run. */
 export const afterCalls = (run: Run, result: ToolCallsResult): StepResult => {
   if (result.unfinished.length > 0) {
-    const aborted = result.unfinished.filter((call) => call.started).map((call) => `tool call ${call.name}`);
-    return { outcome: cutShort(run, { unfinished: result.unfinished, aborted }) };
+    return { outcome: cutShort(run, { unfinished: result.unfinished, ...receiptOf(result.unfinished) }) };
   }
   return result.endsRun ? { finished: true } : null;
 };

@@ -34,6 +34,7 @@ const affordableTokens = (run: Run): number | null =>
         limits: run.input.limits,
         price: run.price,
         spent: run.spending.cost,
+        // Without what was learned: of two guesses a bound takes the one that is high.
         inputTokens: estimateInput(requestOf(run, null)),
       });
 
@@ -81,11 +82,17 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
       takenIds: callIds(run.history),
       retriesMs: deps.answerRetriesMs ?? defaultAnswerRetriesMs,
       spend: (usage) => spending.add(usage),
+      estimateInput: () => run.inputEstimate.of(request),
     },
     run.cancellation.signal,
   );
   if (asked.kind === "aborted") {
-    return { outcome: cutShort(run, { interrupted: asked.interrupted, aborted: ["model call"] }) };
+    return {
+      outcome: cutShort(run, {
+        interrupted: asked.interrupted,
+        aborted: [asked.leftBehind ? "model call, left behind" : "model call"],
+      }),
+    };
   }
   if (asked.kind === "failed") {
     const { error, interrupted } = asked;
@@ -95,6 +102,7 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   }
 
   const { answer, finish } = asked;
+  if (answer.usage) run.inputEstimate.learn(request, answer.usage.input_tokens);
   const planned = planCalls(deps.tools, answer.calls);
   const message = messageOf(answer, planned, finish === "length" ? "interrupted" : "complete");
   const refusal = refusalOf(

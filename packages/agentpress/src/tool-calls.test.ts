@@ -273,10 +273,17 @@ test("an abort leaves what has no result to the caller, without an event", async
   expect(outcome).toMatchObject({
     kind: "aborted",
     reason: "stopped",
-    aborted: ["tool call deaf"],
+    aborted: ["tool call deaf, left behind"],
     unfinished: [
-      { tool_call_id: "call_1", name: "deaf", effect: "once", started: true, effect_state: "unknown" },
-      { tool_call_id: "call_2", name: "never", effect: "once", started: false, effect_state: "none" },
+      {
+        tool_call_id: "call_1",
+        name: "deaf",
+        started: true,
+        leftBehind: true,
+        effect_state: "unknown",
+        result: expect.stringMatching(/did not react .* was left behind.* not known whether it took effect/) as string,
+      },
+      { tool_call_id: "call_2", name: "never", started: false, leftBehind: false, effect_state: "none" },
     ],
   });
 });

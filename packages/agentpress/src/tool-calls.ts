@@ -5,6 +5,7 @@ import { ToolFailure } from "./errors.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { AgentEvent, ToolCallCompleted, ToolClaim } from "./events.ts";
 import { type ToolMessage, toolMessage } from "./messages.ts";
+import type { EndedCommand } from "./sandbox-kills.ts";
 import type { Tool } from "./tool.ts";
 import type { PlannedCall } from "./tool-plan.ts";
 import type { ToolContext } from "./tool-context.ts";
@@ -27,6 +28,10 @@ export interface UnfinishedCall {
   effect: ToolEffect;
   /** False: it never began, and running it later is safe. */
   started: boolean;
+  /** It did not react to the end of the run and may still be going on. */
+  leftBehind: boolean;
+  /** What the end of the run has ended in the sandbox. */
+  killed: readonly EndedCommand[];
   /** What to settle it with, if nobody will run it again. */
   result: string;
   effect_state: EffectState;
@@ -117,7 +122,7 @@ const contextOf = (
 
 /**
  * Runs the calls of one answer and yields what they do as it happens. A call that fails is a result like any other. When `signal` is
- * aborted, running calls are given a second to end; what has no result by then is returned as unfinished, without an event.
+ * aborted, running calls are given a moment to end; what has no result by then is returned as unfinished, without an event.
  */
 export async function* runToolCalls(
   deps: ToolCallDeps,
@@ -133,7 +138,7 @@ export async function* runToolCalls(
   const leave = (
     call: PlannedCall,
     tool: Tool,
-    outcome: { started: boolean; result: string; effect_state: EffectState },
+    outcome: Pick<UnfinishedCall, "started" | "leftBehind" | "killed" | "result" | "effect_state">,
   ) =>
     unfinished.set(call.request.id, {
       tool_call_id: call.request.id,
@@ -156,6 +161,8 @@ export async function* runToolCalls(
     if (tool && eitherSignal.aborted) {
       leave(call, tool, {
         started: false,
+        leftBehind: false,
+        killed: [],
         result: "The call was not started because the run was ended.",
         effect_state: "none",
       });
@@ -173,11 +180,11 @@ export async function* runToolCalls(
     }
     const startedAt = performance.now();
     const outcome = await tool.call(request.arguments, contextOf(deps, input.runId, request, queue, eitherSignal));
-    const { content: result, isError: is_error, effectState: effect_state } = outcome;
+    const { content: result, isError: is_error, effectState: effect_state, leftBehind, killed } = outcome;
     if (outcome.fault !== null) {
       deps.log?.warn({ err: outcome.fault, run_id: input.runId, tool: request.name }, "a tool failed unexpectedly");
     }
-    if (outcome.interrupted) leave(call, tool, { started: true, result, effect_state });
+    if (outcome.interrupted) leave(call, tool, { started: true, leftBehind, killed, result, effect_state });
     else
       settle(
         request,
@@ -206,7 +213,7 @@ export async function* runToolCalls(
       await queue.news();
     }
   } finally {
-    // The consumer may leave in the middle: then the calls end too, within the second that they are given.
+    // The consumer may leave in the middle: then the calls end too, within the time that they are given.
     leaving.abort(new Error("nobody follows this run any more"));
     queue.close();
     await all;

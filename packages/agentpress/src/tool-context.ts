@@ -1,5 +1,6 @@
 import type { EffectState } from "@cortex/contracts";
 import type { OpenSandbox } from "@cortex/sandbox/port";
+import type { EndedCommand } from "./sandbox-kills.ts";
 
 /** What a tool may use. Everything that it does must end when `signal` is aborted; the reason says why. */
 export interface ToolContext {
@@ -29,6 +30,10 @@ export interface ToolOutcome {
   effectState: EffectState;
   /** It was cut short by the end of the run, not by a limit of its own: nobody knows how far it got. */
   interrupted: boolean;
+  /** It did not react to that in time; it may still be going on, and nobody listens to it any more. */
+  leftBehind: boolean;
+  /** What the end of the run has ended in the sandbox. */
+  killed: readonly EndedCommand[];
   /** What was thrown, where it was not the tool's own refusal: for the log, never for the model. */
   fault: unknown;
 }

@@ -1,11 +1,10 @@
 import { AppError, type EffectState, type ErrorCode, type ToolEffect } from "@cortex/contracts";
 import type { Sandbox } from "@cortex/sandbox/port";
 import { ToolFailure } from "./errors.ts";
+import { startPatience } from "./patience.ts";
+import { type EndedCommand, noteKills } from "./sandbox-kills.ts";
 import { shorten, storableText } from "./storable.ts";
 import type { ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
-
-/** A tool that ignores its signal is left behind after this time. Below the 5 s that a worker gives a run to stop. */
-const abandonAfterMs = 1_000;
 
 export interface ExecutionBounds {
   effect: ToolEffect;
@@ -23,23 +22,6 @@ type Ending =
   | { kind: "threw"; error: unknown }
   | { kind: "abandoned" };
 
-/** Resolves some time after `signal` was aborted, whatever the tool does. */
-const abandonment = (signal: AbortSignal) => {
-  let timer: NodeJS.Timeout | undefined;
-  const { promise, resolve } = Promise.withResolvers<Ending>();
-  const onAbort = () => {
-    timer = setTimeout(() => resolve({ kind: "abandoned" }), abandonAfterMs);
-  };
-  signal.addEventListener("abort", onAbort, { once: true });
-  return {
-    promise,
-    clear: () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-    },
-  };
-};
-
 /** What is known about the effect of a call that began. A pure tool has none. */
 const effectAfter = (effect: ToolEffect, known: EffectState): EffectState => (effect === "pure" ? "none" : known);
 
@@ -49,7 +31,7 @@ const unknownNote = (effect: ToolEffect): string =>
 /** Codes of an `AppError` after which nobody knows what was done. Any other is a refusal: nothing was. */
 const uncertain: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unavailable", "internal"]);
 
-const explain = (error: unknown, effect: ToolEffect): Omit<ToolOutcome, "isError" | "interrupted"> => {
+const explain = (error: unknown, effect: ToolEffect): Pick<ToolOutcome, "content" | "effectState" | "fault"> => {
   if (error instanceof ToolFailure || (error instanceof AppError && !uncertain.has(error.code))) {
     return { content: error.message, effectState: effectAfter(effect, "failed"), fault: null };
   }
@@ -60,20 +42,28 @@ const explain = (error: unknown, effect: ToolEffect): Omit<ToolOutcome, "isError
   return { content: `The tool failed unexpectedly (${kind}).${unknownNote(effect)}`, effectState, fault: error };
 };
 
-const conclude = (ending: Ending, effect: ToolEffect, signal: AbortSignal): ToolOutcome => {
+const whyEnded = (signal: AbortSignal, leftBehind: boolean): string => {
+  if (signal.reason instanceof ToolTimeout) return signal.reason.message;
+  if (leftBehind) return "The call did not react when the run was ended, and was left behind.";
+  return "The call was interrupted because the run was ended.";
+};
+
+const conclude = (ending: Ending, effect: ToolEffect, signal: AbortSignal): Omit<ToolOutcome, "killed"> => {
+  const leftBehind = ending.kind === "abandoned";
   if (ending.kind === "answered") {
     const answer = typeof ending.answer === "string" ? { content: ending.answer } : ending.answer;
     const effectState = effectAfter(effect, "done");
-    return { content: answer.content, isError: answer.isError ?? false, effectState, interrupted: false, fault: null };
+    const { content, isError = false } = answer;
+    return { content, isError, effectState, interrupted: false, leftBehind, fault: null };
   }
   const error = ending.kind === "threw" ? ending.error : null;
   if (signal.aborted && !(error instanceof ToolFailure)) {
-    const timedOut = signal.reason instanceof ToolTimeout;
-    const why = timedOut ? signal.reason.message : "The call was interrupted because the run was ended.";
+    const content = whyEnded(signal, leftBehind) + unknownNote(effect);
     const effectState = effectAfter(effect, "unknown");
-    return { content: why + unknownNote(effect), isError: true, effectState, interrupted: !timedOut, fault: null };
+    const interrupted = !(signal.reason instanceof ToolTimeout);
+    return { content, isError: true, effectState, interrupted, leftBehind, fault: null };
   }
-  return { ...explain(error, effect), isError: true, interrupted: false };
+  return { ...explain(error, effect), isError: true, interrupted: false, leftBehind };
 };
 
 const notStarted: ToolOutcome = {
@@ -81,11 +71,13 @@ const notStarted: ToolOutcome = {
   isError: true,
   effectState: "none",
   interrupted: true,
+  leftBehind: false,
+  killed: [],
   fault: null,
 };
 
 /**
- * Runs the body of a tool within its bounds. Never throws, and never takes longer than the time limit plus `abandonAfterMs`.
+ * Runs the body of a tool within its bounds. Never throws, and never takes longer than the time limit and our patience with an abort.
  * What happened to the sandbox meanwhile (it was restarted, say) is told beside the result.
  */
 export const executeBounded = async (
@@ -103,9 +95,10 @@ export const executeBounded = async (
     () => controller.abort(new ToolTimeout(`The tool did not finish within ${seconds} s.`)),
     bounds.timeoutMs,
   );
-  const abandoned = abandonment(signal);
+  const patience = startPatience(signal);
 
   const opened: Sandbox[] = [];
+  const killed: EndedCommand[] = [];
   let left = false;
   const bounded: ToolContext = {
     ...context,
@@ -115,7 +108,7 @@ export const executeBounded = async (
     openSandbox: async () => {
       const sandbox = await context.openSandbox();
       opened[0] = sandbox;
-      return sandbox;
+      return noteKills(sandbox, (ended) => killed.push(ended));
     },
   };
   const work = async (): Promise<Ending> => {
@@ -127,14 +120,15 @@ export const executeBounded = async (
   };
 
   try {
-    const ending = await Promise.race([work(), abandoned.promise]);
+    const ending = (await patience.wait(work())) ?? { kind: "abandoned" };
     left = true;
     const outcome = conclude(ending, bounds.effect, signal);
     const notices = opened.flatMap((sandbox) => sandbox.takeNotices()).map((notice) => `[${notice.text}]\n`);
-    return { ...outcome, content: shorten(storableText(notices.join("") + outcome.content), bounds.maxResultChars) };
+    const content = shorten(storableText(notices.join("") + outcome.content), bounds.maxResultChars);
+    return { ...outcome, killed, content };
   } finally {
     clearTimeout(timer);
-    abandoned.clear();
+    patience.dispose();
     context.signal.removeEventListener("abort", forward);
   }
 };

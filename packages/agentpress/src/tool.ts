@@ -77,6 +77,8 @@ export const defineTool = <Schema extends z.ZodObject>(definition: ToolDefinitio
           isError: true,
           effectState: "none",
           interrupted: false,
+          leftBehind: false,
+          killed: [],
           fault: null,
         };
       }

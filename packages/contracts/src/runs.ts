@@ -33,15 +33,33 @@ export const QueueReason = z.enum([
 ]);
 export type QueueReason = z.infer<typeof QueueReason>;
 
+/** A command that was ended in the sandbox because its run was stopped. */
+export const KilledCommand = z
+  .object({
+    tool_call_id: z.string(),
+    /** The tool's name. */
+    name: z.string(),
+    /** The command line, shortened. */
+    command: z.string(),
+    /** How many processes, its shell included; null where they are not counted. */
+    processes: z.int().nonnegative().nullable(),
+    /** The whole sandbox was stopped with it, and whatever else ran there. Its files are kept. */
+    sandbox_stopped: z.boolean(),
+  })
+  .meta({ id: "KilledCommand" });
+export type KilledCommand = z.infer<typeof KilledCommand>;
+
 /** What a stop did: written by whoever ended the run. */
 export const StopReceipt = z
   .object({
     requested_at: Timestamp,
     stopped_at: Timestamp,
-    /** What was under way: nothing, the model call, or tool calls. */
+    /**
+     * What was under way: nothing, `model call`, or `tool call <name>`, with `, left behind` if it did not react and may still be going on;
+     * `lost worker` if nobody was left to say.
+     */
     aborted: z.array(z.string()),
-    /** Processes killed in the sandbox. */
-    killed: z.array(z.string()),
+    killed: z.array(KilledCommand),
     charged_usd: Usd,
   })
   .meta({ id: "StopReceipt" });

@@ -1,6 +1,7 @@
 import type {
   EffectState,
   EventPayload,
+  KilledCommand,
   RunErrorCode,
   ToolCallRequest,
   ToolEffect,
@@ -88,5 +89,7 @@ export type EngineOutcome = {
       unfinished: readonly UnfinishedCall[];
       /** What was under way, for the receipt of a stop. */
       aborted: readonly string[];
+      /** What was ended in the sandbox, for the same. */
+      killed: readonly KilledCommand[];
     }
 );

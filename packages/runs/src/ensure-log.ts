@@ -1,10 +1,11 @@
-import type { UnplacedEvent } from "@cortex/contracts";
+import { isTerminalEvent, type UnplacedEvent } from "@cortex/contracts";
 import { type Db, inScope, type Scope, type Tx } from "@cortex/db";
 import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
-import { durableEvents, eventIdentity, workedAttempts } from "./durable-events.ts";
+import { durableEvents, eventIdentity, type RunFacts, workedAttempts } from "./durable-events.ts";
 import { FencedError, type RunRow } from "./run.ts";
 import { runFacts } from "./run-facts.ts";
+import { discarded, voidPreviews } from "./void-previews.ts";
 
 /** Where a live log stands. */
 export interface LogState {
@@ -80,12 +81,25 @@ export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogS
     if (!facts) return null;
     const { run } = facts;
     if (present.attempt > run.attempt) return present;
-    const there = new Set(present.entries.map((entry) => eventIdentity(JSON.parse(entry) as UnplacedEvent)));
-    const events = durableEvents(facts).filter((event) => !there.has(eventIdentity(event)));
+    const events = missingEvents(
+      present.entries.map((entry) => JSON.parse(entry) as UnplacedEvent),
+      facts,
+    );
     const { epoch, length } = present;
     const appended = await deps.log.append({ runId: input.runId, attempt: run.attempt, epoch, length, events });
     if (appended.status !== "lost") return appended;
   }
+};
+
+/** What Postgres holds and the log does not; before the end of a run, also that pieces of messages which came to nothing are void. */
+const missingEvents = (present: readonly UnplacedEvent[], facts: RunFacts): UnplacedEvent[] => {
+  const there = new Set(present.map(eventIdentity));
+  const missing = durableEvents(facts).filter((event) => !there.has(eventIdentity(event)));
+  const last = missing.at(-1);
+  if (!last || !isTerminalEvent(last)) return missing;
+  const { run_id, at, attempt } = last;
+  const taken = voidPreviews([...present, ...missing]).map((id) => ({ run_id, at, attempt, ...discarded(id) }));
+  return [...missing.slice(0, -1), ...taken, last];
 };
 
 /** Of all who see the same loss one rebuilds: whoever holds this lock of the run. The number only keeps our locks apart from others'. */

@@ -4,6 +4,7 @@ import { sql } from "kysely";
 import { answeredStep, answeredStepCompleted, answerMessage, chargeOf } from "./answer-writes.ts";
 import { terminalEvent } from "./durable-events.ts";
 import type { EngineAnswer, EngineOutcome, ModelCompleted, UnfinishedCall } from "./engine-events.ts";
+import { discarded } from "./void-previews.ts";
 import type { LogSink } from "./log-sink.ts";
 import { type OpenStep, resultMessages, settlement, unfinishedCall } from "./open-step.ts";
 import { type EndWrite, noProgress } from "./progress.ts";
@@ -30,8 +31,6 @@ interface FinishDeps {
 interface FinishInput {
   run: RunRow;
   outcome: EngineOutcome;
-  /** What a stop has ended in the sandbox. */
-  killed: readonly string[];
   unstored: Unstored;
 }
 
@@ -84,6 +83,7 @@ export const finishFromInside = async (
     ...settled.map((call) => ({ ...call, ...base })),
     ...writer.completed(messages, written),
     ...(last ? [answeredStepCompleted(last, base)] : []),
+    ...(interrupted && interrupted.text === "" ? [{ ...base, ...discarded(interrupted.id) }] : []),
     // Said now, like its predecessors: two clocks in one stream would have the end stand before what it ends.
     ...(terminal ? [{ ...terminal, at: writer.base().at }] : []),
   ];
@@ -96,7 +96,7 @@ const interruptedOf = (outcome: EngineOutcome): EngineAnswer | null =>
 const unfinishedOf = (outcome: EngineOutcome): readonly UnfinishedCall[] =>
   outcome.kind === "aborted" ? outcome.unfinished : [];
 
-const endingOf = async ({ db, writer }: FinishDeps, { run, outcome, killed }: FinishInput): Promise<EndWrite> => {
+const endingOf = async ({ db, writer }: FinishDeps, { run, outcome }: FinishInput): Promise<EndWrite> => {
   const plain = { error: null, receipt: null, ifNextSeq: null };
   switch (outcome.kind) {
     case "completed":
@@ -110,7 +110,7 @@ const endingOf = async ({ db, writer }: FinishDeps, { run, outcome, killed }: Fi
       const receipt: StopReceipt = {
         ...(await readStopTimes(db, { runId: run.id })),
         aborted: [...outcome.aborted],
-        killed: [...killed],
+        killed: [...outcome.killed],
         // With the answer that was cut: it is paid for, too.
         charged_usd: addUsd(writer.totals().costUsd, outcome.unreported.cost_usd),
       };

@@ -32,7 +32,7 @@ test("a run with a tool call and an answer: rows, money, log, one end", async ()
   await recorder.record({ type: "message.delta", message_id: crypto.randomUUID() as never, text: "It is 15." });
   await recorder.record(answered(1, "It is 15."));
   await recorder.record(stepDone(1));
-  const ended = await recorder.finish({ kind: "completed", ...nothingElse }, null);
+  const ended = await recorder.finish({ kind: "completed", ...nothingElse });
   expect(ended).toMatchObject({ kind: "ended", status: "completed" });
 
   const row = await one<Record<string, unknown>>(
@@ -122,7 +122,7 @@ test("a plan that refuses: no credit, too many runs, and a reservation that come
   const run = await claim(started.agent_run_id);
   const { recorder } = await aRecorder(run);
   await recorder.record(answered(0, "done"));
-  await recorder.finish({ kind: "completed", ...nothingElse }, null);
+  await recorder.finish({ kind: "completed", ...nothingElse });
   expect(await balance()).toEqual({ usd: "0.899" });
 });
 
@@ -159,7 +159,7 @@ test("a superseded attempt changes nothing, anywhere", async () => {
   const before = await factsOf(run.id, place.accountId);
   for (const event of called("call-1", "shell", "late")) await recorder.record(event);
   await expect(recorder.record(stepDone(0))).rejects.toThrow(FencedError);
-  await expect(recorder.finish({ kind: "completed", ...nothingElse }, null)).rejects.toThrow(FencedError);
+  await expect(recorder.finish({ kind: "completed", ...nothingElse })).rejects.toThrow(FencedError);
   const after = await factsOf(run.id, place.accountId);
   expect(after).toEqual(before);
 
@@ -175,7 +175,7 @@ test("a message posted while the last answer is written keeps the run going", as
   await recorder.record(answered(0, "the answer"));
   await recorder.record(stepDone(0));
   await post(place, "wait");
-  expect(await recorder.finish({ kind: "completed", ...nothingElse }, null)).toEqual({ kind: "posted" });
+  expect(await recorder.finish({ kind: "completed", ...nothingElse })).toEqual({ kind: "posted" });
   const posted = await readPostedMessages(worker.db, {
     accountId: place.accountId,
     threadId: place.threadId,
@@ -186,7 +186,7 @@ test("a message posted while the last answer is written keeps the run going", as
   expect(posted.map((message) => message.seq)).toEqual([1]);
   await recorder.record({ type: "step.started", step: 1, model: "demo" });
   await recorder.record(answered(1, "a better one"));
-  expect(await recorder.finish({ kind: "completed", ...nothingElse }, null)).toMatchObject({ kind: "ended" });
+  expect(await recorder.finish({ kind: "completed", ...nothingElse })).toMatchObject({ kind: "ended" });
   await expectExactLog(run.id, place.accountId);
 });
 
@@ -225,10 +225,17 @@ test("stopping a running run keeps the partial text, settles open calls, and say
   });
   expect(announced).toEqual([run.id]);
   const unfinished = [{ tool_call_id: "call-1", name: "shell", result: "not known", effect_state: "unknown" as const }];
-  await recorder.finish(
-    { kind: "aborted", interrupted: null, unfinished, aborted: ["tool call shell"], ...nothingElse },
-    { killed: [] },
-  );
+  const killed = [
+    { tool_call_id: "call-1", name: "shell", command: "sleep 600", processes: 2, sandbox_stopped: false },
+  ];
+  await recorder.finish({
+    kind: "aborted",
+    interrupted: null,
+    unfinished,
+    aborted: ["tool call shell"],
+    killed,
+    ...nothingElse,
+  });
   const row = await one<{ status: string; state: string; receipt: unknown }>(
     `select status, stop_receipt as receipt, (select state from cortex.tool_calls where run_id = agent_runs.id) as state from cortex.agent_runs where id = $1`,
     [run.id],
@@ -236,7 +243,7 @@ test("stopping a running run keeps the partial text, settles open calls, and say
   expect(row).toMatchObject({
     status: "stopped",
     state: "unknown",
-    receipt: { aborted: ["tool call shell"], charged_usd: "0.001" },
+    receipt: { aborted: ["tool call shell"], killed, charged_usd: "0.001" },
   });
   await expectExactLog(run.id, place.accountId);
 });
@@ -284,19 +291,37 @@ test("a successor appends what a dead attempt committed but did not get out", as
     "step.started",
   ]);
   await second.recorder.record(answered(1, "15"));
-  await second.recorder.finish({ kind: "completed", ...nothingElse }, null);
+  await second.recorder.finish({ kind: "completed", ...nothingElse });
   const types = log.entries(run.id).map((event) => event.type);
   expect(types.filter((type) => type === "run.completed")).toHaveLength(1);
   expect(place.threadId).toBeDefined();
 });
 
+test("thoughts that were cut off before there was an answer are said to be void", async () => {
+  const { run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  const id = crypto.randomUUID() as never;
+  await recorder.record({ type: "reasoning.delta", message_id: id, text: "Hmm" });
+  const interrupted = { id, text: "", tool_calls: [], status: "interrupted" as const };
+  const outcome = { kind: "aborted" as const, unfinished: [], aborted: ["model call"], killed: [], ...nothingElse };
+  await recorder.finish({ ...outcome, interrupted });
+  expect(log.entries(run.id).slice(-2)).toMatchObject([
+    { type: "message.discarded", message_id: id, reason: "interrupted" },
+    { type: "run.stopped" },
+  ]);
+});
+
 test("terminal statuses cannot be left, whoever asks", async () => {
   const { run } = await aClaimedRun();
   const { recorder } = await aRecorder(run);
-  await recorder.finish(
-    { kind: "failed", code: "model_auth", message: "no", retryable: false, interrupted: null, ...nothingElse },
-    null,
-  );
+  await recorder.finish({
+    kind: "failed",
+    code: "model_auth",
+    message: "no",
+    retryable: false,
+    interrupted: null,
+    ...nothingElse,
+  });
   await expect(
     asAccount(worker.db, { accountId: run.account_id }, (tx) =>
       tx.updateTable("agent_runs").set({ status: "running" }).where("id", "=", run.id).execute(),

@@ -17,7 +17,7 @@ test("stops, posts and a lost lease that race the end of a run leave one end, an
     await recorder.record({ type: "step.started", step: 0, model: "demo" });
     await recorder.record(answered(0, "the answer"));
     const [ended] = await Promise.allSettled([
-      recorder.finish({ kind: "completed", ...nothingElse }, null),
+      recorder.finish({ kind: "completed", ...nothingElse }),
       stopRun(stopDeps, { runId: run.id, userId: place.userId, accountId: null }),
       ...(n % 2 === 0 ? [post(place, "wait")] : []),
       ...(n % 3 === 0 ? [loseWorker(run.id).then(() => claim(run.id))] : []),

@@ -34,7 +34,6 @@ export interface Recorder {
    */
   finish(
     outcome: EngineOutcome,
-    stop: { killed: readonly string[] } | null,
   ): Promise<{ kind: "ended"; status: TerminalRunStatus; cursor: string | null } | { kind: "posted" }>;
 }
 
@@ -174,13 +173,12 @@ export const createRecorder = (
     balanceUsd: writer.balanceUsd,
     nextSeq: writer.nextSeq,
     park: (wait, { maxWaitMs }) => parkRun({ db: deps.db, sink, writer }, { run, step, wait, maxWaitMs }),
-    finish: async (outcome, stop) => {
+    finish: async (outcome) => {
       try {
         const unstored = { step, seenSeq, open, last };
-        const killed = stop?.killed ?? [];
         return {
           kind: "ended",
-          ...(await finishFromInside({ db: deps.db, sink, writer }, { run, outcome, killed, unstored })),
+          ...(await finishFromInside({ db: deps.db, sink, writer }, { run, outcome, unstored })),
         };
       } catch (error) {
         if (!(error instanceof PostedMeanwhile)) throw error;

@@ -48,7 +48,7 @@ test("a step that one attempt began and another finished reads the same live and
   await recorder.record({ type: "step.started", step: 1, model: "demo" });
   await expectExactLog(run.id, place.accountId);
   await recorder.record(answered(1, "5"));
-  await recorder.finish({ kind: "completed", ...nothingElse }, null);
+  await recorder.finish({ kind: "completed", ...nothingElse });
   await expectExactLog(run.id, place.accountId);
   expect(log.entries(run.id).filter((event) => event.type === "step.started")).toHaveLength(2);
 });
@@ -76,7 +76,7 @@ test("a message posted while the last answer was written is asked next, by this 
   await recorder.record({ type: "step.started", step: 0, model: "demo" });
   await post(place, "and the other thing?");
   await recorder.record(answered(0, "the answer"));
-  expect(await recorder.finish({ kind: "completed", ...nothingElse }, null)).toEqual({ kind: "posted" });
+  expect(await recorder.finish({ kind: "completed", ...nothingElse })).toEqual({ kind: "posted" });
 
   const again = await readRunInput(worker.db, run);
   expect(again).toMatchObject({ firstStep: 1, left: null, nextSeq: 3, spent: { costUsd: "0.001" } });
@@ -87,7 +87,7 @@ test("a message posted while the last answer was written is asked next, by this 
 
   await successor.recorder.record({ type: "step.started", step: 1, model: "demo" });
   await successor.recorder.record(answered(1, "both answers"));
-  await successor.recorder.finish({ kind: "completed", ...nothingElse }, null);
+  await successor.recorder.finish({ kind: "completed", ...nothingElse });
   expect(
     await one(
       `select cost_usd::float as cost, (select count(*)::int from cortex.run_steps where run_id = $1) as steps,
@@ -105,7 +105,7 @@ test("a superseded attempt that ends is fenced, even where its successor has wri
   await loseWorker(run.id);
   const { recorder } = await aRecorder(await claim(run.id));
   await recorder.record(answered(0, "", twoCalls));
-  await expect(zombie.recorder.finish({ kind: "completed", ...nothingElse }, null)).rejects.toThrow(FencedError);
+  await expect(zombie.recorder.finish({ kind: "completed", ...nothingElse })).rejects.toThrow(FencedError);
 });
 
 test("a stopped step keeps the results that its calls had, and the receipt has the time of the wish", async () => {
@@ -121,10 +121,14 @@ test("a stopped step keeps the results that its calls had, and the receipt has t
     { tool_call_id: "a", name: "shell", result: "not known", effect_state: "unknown" as const },
     { tool_call_id: "c", name: "calculator", result: "not begun", effect_state: "none" as const },
   ];
-  await recorder.finish(
-    { kind: "aborted", interrupted: null, unfinished, aborted: ["tool call shell"], ...nothingElse },
-    { killed: [] },
-  );
+  await recorder.finish({
+    kind: "aborted",
+    interrupted: null,
+    unfinished,
+    aborted: ["tool call shell"],
+    killed: [],
+    ...nothingElse,
+  });
   const { rows } = await database.owner.query(
     "select tool_call_id as id, content->0->>'text' as text from cortex.messages where thread_id = $1 and role = 'tool' order by seq",
     [place.threadId],

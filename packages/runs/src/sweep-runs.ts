@@ -2,6 +2,7 @@ import { asAccount, asFleet, type Db } from "@cortex/db";
 import { failpoint, isSwitchedOff } from "@cortex/failpoints";
 import type { Logger } from "@cortex/observability";
 import { sql } from "kysely";
+import { lockThread, settleAbandonedCalls } from "./abandoned-calls.ts";
 import { closeLog } from "./close-log.ts";
 import type { LogPort } from "./ensure-log.ts";
 import { finishFromOutside } from "./finish-from-outside.ts";
@@ -114,8 +115,9 @@ const endFor = async (
       : { status: "stopped" as const, error: null, receipt: verdict.receipt };
   try {
     const ended = await asAccount(deps.db, { accountId: run.account_id }, async (tx) => {
+      await lockThread(tx, { threadId: run.thread_id });
       const done = await finishFromOutside(tx, { runId: run.id, attempt: run.attempt, ...end });
-      if (done) await settleAbandonedCalls(tx, { runId: run.id });
+      if (done) await settleAbandonedCalls(tx, run);
       return done;
     });
     if (!ended) return false;
@@ -139,17 +141,4 @@ const raiseDelivery = async (db: Db, run: Pick<RunRow, "id" | "delivery">): Prom
     .returning("delivery")
     .executeTakeFirst();
   return raised?.delivery ?? null;
-};
-
-/** Calls that were under way when their worker was lost, in a run that nobody will go on with. */
-const settleAbandonedCalls = async (db: Db, input: { runId: string }): Promise<void> => {
-  await sql`
-    update cortex.tool_calls set
-      state = case when effect = 'once' and state = 'started' then 'unknown' else 'failed' end,
-      result = case when effect = 'once' and state = 'started'
-        then 'The worker was lost during this call. Whether it took effect is not known.'
-        else 'The worker was lost before this call was done.' end,
-      is_error = true,
-      ended_at = clock_timestamp()
-    where run_id = ${input.runId} and ended_at is null`.execute(db);
 };

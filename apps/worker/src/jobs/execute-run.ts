@@ -129,7 +129,7 @@ const untilItEnds = async (
         return { kind: "handBack" };
       }
     }
-    const finished = await recorder.finish(outcome, outcome.kind === "aborted" ? { killed: [] } : null);
+    const finished = await recorder.finish(outcome);
     if (finished.kind === "ended") {
       await failpoint("final.after_close");
       if (finished.cursor !== null) services.leases.noteClosed(run.id, finished.cursor);

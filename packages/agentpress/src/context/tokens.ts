@@ -1,7 +1,7 @@
 import type { Usage } from "@cortex/contracts";
 import { noUsage } from "@cortex/contracts";
 import type { AgentMessage } from "../messages.ts";
-import type { ModelRequest } from "../model.ts";
+import type { ModelRequest, ToolDeclaration } from "../model.ts";
 
 /**
  * Four bytes a token: close for English and code, high for other scripts. Used where a provider gave no count: for broken and
@@ -29,20 +29,49 @@ const tokensOf = (message: AgentMessage): number => {
   return tokens;
 };
 
+/** What the model reads of a tool; the objects may hold more. */
+const tokensOfTools = (tools: readonly ToolDeclaration[]): number =>
+  tools.reduce(
+    (sum, { name, description, parameters }) => sum + estimateTokens(name + description + JSON.stringify(parameters)),
+    0,
+  );
+
 /** What a request would cost to read, in tokens. Linear in the conversation: not for every chunk. */
 export const estimateInput = (request: ModelRequest): number =>
   request.messages.reduce((sum, message) => sum + tokensOf(message), 0) +
   estimateTokens(request.instructions) +
-  (request.tools.length === 0 ? 0 : estimateTokens(JSON.stringify(request.tools)));
+  tokensOfTools(request.tools);
 
 /** The usage of an answer whose provider sent none. */
-export const estimateUsage = (request: ModelRequest, written: { output: string; reasoning: string }): Usage => {
+export const estimateUsage = (inputTokens: number, written: { output: string; reasoning: string }): Usage => {
   const reasoning = estimateTokens(written.reasoning);
   return {
     ...noUsage,
-    input_tokens: estimateInput(request),
+    input_tokens: inputTokens,
     output_tokens: estimateTokens(written.output) + reasoning,
     reasoning_tokens: reasoning,
     estimated: true,
+  };
+};
+
+/** Estimates of a request's size that learn from the sizes that the endpoint has counted, because every model cuts text its own way. */
+export interface InputEstimate {
+  of(request: ModelRequest): number;
+  /** The endpoint has counted this request. */
+  learn(request: ModelRequest, inputTokens: number): void;
+}
+
+/** A count outside of this share of our estimate is no measure: an endpoint that adds a prompt of its own, or counts nothing. */
+const credible = { least: 0.2, most: 5 };
+
+/** Of one run: the tools and the prompt, which make up most of a short conversation, are the same in each of its steps. */
+export const startInputEstimate = (): InputEstimate => {
+  let share = 1;
+  return {
+    of: (request) => Math.ceil(estimateInput(request) * share),
+    learn: (request, inputTokens) => {
+      const counted = inputTokens / estimateInput(request);
+      if (counted >= credible.least && counted <= credible.most) share = counted;
+    },
   };
 };

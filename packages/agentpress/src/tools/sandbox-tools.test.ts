@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { OpenSandbox, Sandbox, SandboxProvider } from "@cortex/sandbox/port";
-import { createTestSandboxes } from "@cortex/testing";
+import { createTestSandboxes, eventually } from "@cortex/testing";
 import { beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import type { ToolOutcome } from "../tool-context.ts";
 import { discoverTools } from "../discover-tools.ts";
@@ -30,12 +30,13 @@ const use = async (
   name: string,
   args: unknown,
   openSandbox: OpenSandbox = async () => sandbox,
+  signal = new AbortController().signal,
 ): Promise<ToolOutcome> => {
   const tool = tools.find((candidate) => candidate.name === name);
   if (!tool) throw new Error(`no tool ${name}`);
   shown.length = 0;
   return tool.call(args, {
-    signal: new AbortController().signal,
+    signal,
     runId: "run",
     toolCallId: "call",
     idempotencyKey: "run:call",
@@ -147,6 +148,23 @@ test("a command answers with its output and exit code, and is seen live", async 
   expect(await ok("execute_command", { command: "true" })).toBe("[no output]\n[exit code 0]");
   const slow = await failure("execute_command", { command: "echo begun; sleep 30", timeout_seconds: 1 });
   expect(slow.content).toMatch(/^begun\n\[killed after 1 s\]\n\[exit code 124\]$/);
+});
+
+test("a command that the end of the run has ended says so, and what was killed", async () => {
+  const abort = new AbortController();
+  const command = `echo begun > begun; ${"true; ".repeat(100)} sleep 30`;
+  const running = use("execute_command", { command }, undefined, abort.signal);
+  await eventually(() => sandbox.files.stat("begun"));
+  abort.abort(new Error("stopped"));
+  const outcome = await running;
+  expect(outcome).toMatchObject({ interrupted: true, leftBehind: false, effectState: "unknown" });
+  expect(outcome.killed).toHaveLength(1);
+  const [killed] = outcome.killed;
+  expect(killed?.command).toMatch(/^echo begun > begun; true; [\s\S]*sleep 30$/);
+  expect(killed?.command.length).toBeLessThan(300);
+  // Shell and sleep, or the shell alone that has become it.
+  const counts = sandbox.capabilities.processes ? [1, 2] : [null];
+  expect(counts).toContain(killed?.processes);
 });
 
 test("long output is cut in the middle for the model", async () => {

@@ -10,11 +10,14 @@ import type { Call, Handler } from "./calls.ts";
 import { locateFolder, type Workspace } from "./confine.ts";
 import { Channel } from "./frames.ts";
 import { errnoOf, OperationError, operationErrorFrom } from "./operation-error.ts";
+import { groupSize, killGroup } from "./process-group.ts";
 
 /** How a command ended; `ExecResult` of the port without its output. */
 export interface CommandEnd {
   exit_code: number;
   timed_out: boolean;
+  /** Processes that a cancellation has ended; null if some were and nobody counted them. */
+  killed: number | null;
   dropped: { stdout: number; stderr: number };
   duration_ms: number;
 }
@@ -30,17 +33,6 @@ const maxDrainMs = 1_000;
 const timeoutExitCode = 124;
 const exitCodeOf = (code: number | null, signal: NodeJS.Signals | null): number =>
   code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
-
-/** Kills the shell and everything that it started and that has not left its process group. */
-const killGroup = (child: ChildProcess): void => {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, "SIGKILL");
-  } catch (error) {
-    // Nobody is left in the group: that is what we wanted.
-    if (errnoOf(error) !== "ESRCH") throw error;
-  }
-};
 
 export interface Shell {
   /** `bash`, or what there is. */
@@ -97,9 +89,13 @@ export const runCommand =
     const timeoutMs = values.count("timeout_ms");
     const deadline = setTimeout(() => {
       timedOut = true;
-      killGroup(child);
+      killGroup(child.pid);
     }, timeoutMs);
-    const cancel = () => killGroup(child);
+    let killed: number | null = 0;
+    const cancel = () => {
+      killed = groupSize(child.pid);
+      killGroup(child.pid);
+    };
     call.signal.addEventListener("abort", cancel);
     if (call.signal.aborted) cancel();
 
@@ -142,6 +138,7 @@ export const runCommand =
     const end: CommandEnd = {
       exit_code: timedOut ? timeoutExitCode : exitCodeOf(code, signal),
       timed_out: timedOut,
+      killed,
       dropped: await output.finish(),
       duration_ms: exitedAt - startedAt,
     };

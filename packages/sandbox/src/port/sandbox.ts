@@ -34,7 +34,8 @@ export interface Sandbox {
    * Runs a shell command (`bash -c`) in the workspace.
    *
    * The call ends when the shell ends; processes it left in the background go on, and their later output is dropped. At the timeout
-   * the whole process group is killed and the result says so. An abort kills the group as well and throws the signal's reason.
+   * the whole process group is killed and the result says so. An abort kills the group as well, tells `onKilled`, and throws the signal's
+   * reason. What has left the group (a daemon with a session of its own), or was left in the background by an earlier call, goes on.
    *
    * @throws SandboxError `sandbox_stopped` if the sandbox died meanwhile; `file_not_found` or `not_a_directory` for `cwd`;
    *   `process_limit`; `invalid_argument`
@@ -65,6 +66,15 @@ export interface ExecInput {
   maxOutputBytes?: number;
   /** Called in order, one call at a time. While a returned promise is pending, the command's output is held back. */
   onOutput?: (chunk: ExecOutput) => void | Promise<void>;
+  /** Called, at most once and before the call throws, if an abort has ended the running command. */
+  onKilled?: (killed: KilledProcesses) => void;
+}
+
+export interface KilledProcesses {
+  /** Of the command's process group, its shell included; null where they are not counted. */
+  processes: number | null;
+  /** The sandbox was stopped as a whole, and whatever else ran in it. */
+  sandboxStopped: boolean;
 }
 
 export interface ExecOutput {

@@ -26,6 +26,8 @@ export interface CallOptions {
   /** When the call is not answered by then, the agent is taken for dead. */
   deadlineMs?: number | null;
   signal?: AbortSignal | undefined;
+  /** Called if the call was cancelled while it ran, before it throws: with what the agent answered to that, or that it had to be stopped. */
+  onCancelled?: (end: { answer: unknown } | "stopped") => void;
 }
 
 interface OpenCall {
@@ -152,10 +154,12 @@ export class AgentLink {
       if (options.body != null) this.#sendBody(id, window, options.body).catch(stopBecause);
       const value = await answer.promise;
       await call.delivered;
-      if (stop.asked) throw stop.reason;
-      return value;
+      if (!stop.asked) return value;
+      options.onCancelled?.({ answer: value });
+      throw stop.reason;
     } catch (error) {
       await call.delivered;
+      if (stop.asked && this.#failure !== null) options.onCancelled?.("stopped");
       throw stop.asked ? stop.reason : error;
     } finally {
       this.#calls.delete(id);

@@ -5,6 +5,7 @@ import {
   defaultMaxOutputBytes,
   type ExecInput,
   type ExecResult,
+  type KilledProcesses,
   type Sandbox,
   type SandboxCapabilities,
   type SandboxNotice,
@@ -35,6 +36,11 @@ const checkedInput = (input: ExecInput): Record<string, unknown> => {
     max_output_bytes: input.maxOutputBytes ?? defaultMaxOutputBytes,
   };
 };
+
+const killedBy = (end: { answer: unknown } | "stopped"): KilledProcesses =>
+  end === "stopped"
+    ? { processes: null, sandboxStopped: true }
+    : { processes: parseAnswer(WireCommandEnd, end.answer).killed, sandboxStopped: false };
 
 async function* stdinOf(stdin: string | Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   yield typeof stdin === "string" ? new TextEncoder().encode(stdin) : stdin;
@@ -84,6 +90,10 @@ export class MachineHandle implements Sandbox {
           body: input.stdin === undefined ? null : stdinOf(input.stdin),
           onData: (channel, data) => output.add(channel, data),
           deadlineMs: timeoutMs + this.#timeoutGraceMs,
+          onCancelled: (end) => {
+            const killed = killedBy(end);
+            if (killed.processes !== 0) input.onKilled?.(killed);
+          },
         });
       });
       const end = parseAnswer(WireCommandEnd, answer);

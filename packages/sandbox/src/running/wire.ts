@@ -25,6 +25,7 @@ export const WireSearch = z.object({
 export const WireCommandEnd = z.object({
   exit_code: z.int(),
   timed_out: z.boolean(),
+  killed: z.int().nonnegative().nullable(),
   dropped: z.object({ stdout: z.int().nonnegative(), stderr: z.int().nonnegative() }),
   duration_ms: z.number().nonnegative(),
 });

@@ -1,6 +1,6 @@
 import { eventually, refusalOf } from "@cortex/testing";
 import { describe, expect, test } from "vitest";
-import type { ExecOutput } from "../port/sandbox.ts";
+import type { ExecOutput, KilledProcesses } from "../port/sandbox.ts";
 import { freshSandbox, type Subject, textOf } from "./subject.ts";
 
 /** What a command does on every provider. */
@@ -95,14 +95,23 @@ export const commandConformance = (subject: Subject): void => {
       const { sandbox } = await freshSandbox(subject);
       const reason = new Error("the user pressed stop");
       const abort = new AbortController();
-      const running = sandbox.exec({ command: "touch started; sleep 30; touch finished" }, abort.signal);
+      const killed: KilledProcesses[] = [];
+      const running = sandbox.exec(
+        { command: "touch started; sleep 30; touch finished", onKilled: (what) => killed.push(what) },
+        abort.signal,
+      );
       const ended = running.catch((error: unknown) => error);
       await eventually(() => sandbox.files.stat("started"));
       const abortedAt = performance.now();
       abort.abort(reason);
       expect(await ended).toBe(reason);
       expect(performance.now() - abortedAt).toBeLessThan(5_000);
-      await expect(sandbox.exec({ command: "touch never" }, AbortSignal.abort(reason))).rejects.toBe(reason);
+      expect(killed).toHaveLength(1);
+      // Where there are no processes, there are none to count.
+      expect(typeof killed[0]?.processes).toBe(sandbox.capabilities.processes ? "number" : "object");
+      expect(killed[0]?.sandboxStopped).toBe(!sandbox.capabilities.processes);
+      const onKilled = () => expect.unreachable("a command that never began was not killed");
+      await expect(sandbox.exec({ command: "touch never", onKilled }, AbortSignal.abort(reason))).rejects.toBe(reason);
       expect((await sandbox.exec({ command: "ls" })).stdout).toBe("started\n");
     });
 
@@ -178,11 +187,15 @@ export const processConformance = (subject: Subject): void => {
     test("the whole group dies at an abort", async () => {
       const { sandbox } = await freshSandbox(subject);
       const abort = new AbortController();
-      const aborted = sandbox.exec({ command: "sleep 4712 & sleep 4712" }, abort.signal);
+      const killed: KilledProcesses[] = [];
+      const command = "sleep 4712 & sleep 4712; true";
+      const aborted = sandbox.exec({ command, onKilled: (what) => killed.push(what) }, abort.signal);
       const ended = refusalOf(aborted);
       await eventually(async () => (await running(sandbox, "sleep 4712")) === 2);
       abort.abort(new Error("enough"));
       expect(await ended).toBe("enough");
+      // The shell and its two children, as the caller is told.
+      expect(killed).toEqual([{ processes: 3, sandboxStopped: false }]);
       // The command was ended, not the sandbox around it.
       expect(await running(sandbox, "sleep 4712")).toBe(0);
       expect(sandbox.takeNotices()).toEqual([]);

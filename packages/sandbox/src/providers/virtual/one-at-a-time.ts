@@ -34,7 +34,7 @@ const rejection = (signal: AbortSignal): Promise<never> =>
  * script leaves behind.
  */
 export const oneAtATime = (sandbox: Sandbox, machine: Machine, turns: Turns): Sandbox => {
-  const exec = async (input: ExecInput, signal?: AbortSignal): Promise<ExecResult> => {
+  const exec = async ({ onKilled, ...input }: ExecInput, signal?: AbortSignal): Promise<ExecResult> => {
     let ended = false;
     try {
       const result = await sandbox.exec(input, signal);
@@ -45,6 +45,7 @@ export const oneAtATime = (sandbox: Sandbox, machine: Machine, turns: Turns): Sa
       throw error;
     } finally {
       if (!ended) await machine.stop();
+      if (!ended && signal?.aborted === true) onKilled?.({ processes: null, sandboxStopped: true });
     }
   };
   return {

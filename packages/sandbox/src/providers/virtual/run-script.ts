@@ -73,6 +73,8 @@ export const runScript = (workspace: Workspace): Handler => {
     const end: CommandEnd = {
       exit_code: result.exitCode,
       timed_out: timedOut,
+      // A script that had to be ended takes its process with it, which the host sees to and says.
+      killed: null,
       dropped: await output.finish(),
       duration_ms: durationMs,
     };

@@ -18,8 +18,11 @@ const capabilities: SandboxCapabilities = {
   limits: ["temporary_files", "memory"],
 };
 
-/** An interpreter in a loop rightly hears nothing, so only a script's own timeout can tell that it is lost. */
-const link = { cancelGraceMs: 500, livenessMs: null };
+/**
+ * An interpreter in a loop rightly hears nothing, so only a script's own timeout can tell that it is lost. `cancelGraceMs` and the time to
+ * end a process < the 800 ms after which the engine leaves an aborted call behind: what was killed is to be in its receipt.
+ */
+const link = { cancelGraceMs: 300, livenessMs: null };
 
 /** V8's heap. A script that wants more dies alone, in a process of its own. */
 const heapMb = 512;
