@@ -57,7 +57,7 @@ const finishWithAnswer = async (run: Awaited<ReturnType<typeof claim>>, step: nu
   await recorder.record({ type: "step.started", step, model: "demo" });
   await recorder.record(answered(step, "At last."));
   await recorder.record(stepDone(step));
-  return recorder.finish({ kind: "completed", ...nothingElse }, null);
+  return recorder.finish({ kind: "completed", ...nothingElse });
 };
 
 test("a run that waits twice in one step goes on with it: exact log, money and attempts", async () => {
@@ -195,7 +195,7 @@ test("a parked attempt writes nothing any more", async () => {
   const { run } = await aClaimedRun();
   const { recorder } = await aRecorder(run);
   await recorder.park(limited(60_000), bounds);
-  await expect(recorder.finish({ kind: "completed", ...nothingElse }, null)).rejects.toBeInstanceOf(FencedError);
+  await expect(recorder.finish({ kind: "completed", ...nothingElse })).rejects.toBeInstanceOf(FencedError);
   await expect(recorder.park(limited(60_000), bounds)).rejects.toBeInstanceOf(FencedError);
   expect(await rowOf(run.id)).toMatchObject({ status: "waiting", attempt: 1 });
 });
@@ -229,7 +229,7 @@ test("a stop that was asked for a moment before is an end, not a wait", async ()
   await stopRun(stopDeps(), { runId: run.id, userId: place.userId, accountId: null });
   const parked = await recorder.park(limited(60_000, "0.0003"), bounds);
   expect(parked).toMatchObject({ kind: "ends", outcome: { kind: "aborted" } });
-  if (parked.kind === "ends") await recorder.finish(parked.outcome, { killed: [] });
+  if (parked.kind === "ends") await recorder.finish(parked.outcome);
   expect(await rowOf(run.id)).toMatchObject({ status: "stopped", cost_usd: "0.0003000000" });
 });
 

@@ -51,7 +51,7 @@ export const parkRun = async (
       };
     }
     case "stop_requested": {
-      const nothing = { interrupted: null, unfinished: [], aborted: [] };
+      const nothing = { interrupted: null, unfinished: [], aborted: [], killed: [] };
       return { kind: "ends", outcome: { kind: "aborted", ...nothing, unreported: wait.unreported } };
     }
   }
