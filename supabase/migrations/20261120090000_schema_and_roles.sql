@@ -22,6 +22,17 @@ $$;
 
 grant usage on schema cortex to cortex_api, cortex_worker;
 
+-- How long they wait for what. lock < statement < the silence after which a client gives a connection up (8 s, packages/db) < a worker's
+-- patience with its lease (10 s) < the lease (15 s). An answer of the API that takes longer than a few seconds is no answer. A transaction
+-- whose client has vanished without a word holds its locks for the third of these. On the roles and not in each transaction, because single
+-- statements need them as well, and a pooler in between must not lose them.
+alter role cortex_api set lock_timeout = '2s';
+alter role cortex_api set statement_timeout = '5s';
+alter role cortex_api set idle_in_transaction_session_timeout = '5s';
+alter role cortex_worker set lock_timeout = '4s';
+alter role cortex_worker set statement_timeout = '6s';
+alter role cortex_worker set idle_in_transaction_session_timeout = '5s';
+
 -- Whom a transaction acts for. The API sets both (the account only if the caller named one), a worker sets the account of its run.
 -- `set_config(…, true)` ends with the transaction, so nothing leaks through a connection pool. Plain expressions without settings of their
 -- own, so that the planner puts them into the query instead of calling them for each row.

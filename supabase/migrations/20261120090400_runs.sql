@@ -30,6 +30,8 @@ create table cortex.agent_runs (
   deadline_at timestamptz,
   -- While it is `waiting`: when it gets in line again. The wait itself stands in run_waits.
   resume_at timestamptz,
+  -- Of its worker: names the last claim or write that took effect, so that one whose answer was lost is recognised and not done twice.
+  last_write_id uuid,
 
   -- The live log: its generation, and its last cursor once it is closed.
   log_epoch int not null default 1,

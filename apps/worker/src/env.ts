@@ -7,7 +7,13 @@ const milliseconds = z.coerce.number().int().positive();
 /** Every variable that a worker reads. `.env.example` lists the same ones, and a test keeps them equal. */
 export const WorkerEnv = z.object({
   DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }).describe("Postgres, as cortex_worker"),
-  DATABASE_POOL_SIZE: z.coerce.number().int().min(1).max(100).default(10).describe("connections to Postgres at most"),
+  DATABASE_POOL_SIZE: z.coerce
+    .number()
+    .int()
+    .min(2)
+    .max(100)
+    .default(10)
+    .describe("connections to Postgres at most; one of them is the heartbeat's"),
   DATABASE_PREPARE: z
     .stringbool()
     .default(true)

@@ -57,12 +57,23 @@ export const openServices = async (
   };
   const database = openDatabase({
     url: env.DATABASE_URL,
-    poolSize: env.DATABASE_POOL_SIZE,
+    poolSize: env.DATABASE_POOL_SIZE - 1,
     prepare: env.DATABASE_PREPARE,
     name: "cortex-worker",
     log,
   });
   lifetime.opened("database", () => database.close());
+
+  // Of its own: a pool that everybody waits for must not delay the leases. Given up early enough for further tries before a run is.
+  const heart = openDatabase({
+    url: env.DATABASE_URL,
+    poolSize: 1,
+    prepare: env.DATABASE_PREPARE,
+    name: "cortex-worker-heartbeat",
+    silenceMs: Math.max(1_000, Math.floor(settings.giveUpAfterMs / 3)),
+    log,
+  });
+  lifetime.opened("connection of the heartbeat", () => heart.close());
 
   // After the last heartbeat, which would put the worker back on the list.
   lifetime.opened("place in the fleet", () => withdrawWorker(database.db, { workerId }));
@@ -85,10 +96,7 @@ export const openServices = async (
   );
   lifetime.opened("sandboxes", () => provider.close());
 
-  const leases = createLeaseKeeper(
-    { db: database.db, log },
-    { workerId, concurrency: env.WORKER_CONCURRENCY, settings },
-  );
+  const leases = createLeaseKeeper({ db: heart.db, log }, { workerId, concurrency: env.WORKER_CONCURRENCY, settings });
   lifetime.opened("leases", () => leases.close());
   const listening = connectRedis({ url: env.REDIS_URL, name: "cortex-worker-control", log });
   const control = createControlListener({ redis: listening, log }, ({ runId }) => leases.stop(runId));

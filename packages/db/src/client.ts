@@ -20,7 +20,7 @@ export interface DatabaseOptions {
    * pooler that does not know prepared statements. Default: on.
    */
   prepare?: boolean;
-  /** A connection in use that hears nothing for so long is given up. Default: 15 s; tests pass less. */
+  /** A connection in use that hears nothing for so long is given up. Default: 8 s. */
   silenceMs?: number;
   log: Logger;
 }

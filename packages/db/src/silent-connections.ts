@@ -2,10 +2,10 @@ import { Socket } from "node:net";
 import pg from "pg";
 
 /**
- * Longer than the longest statement (`statementTimeoutMs` in transaction.ts), so that a slow answer is never taken for none; and no longer
- * than the lease of a run, so that a worker is back before anybody misses it.
+ * Longer than the longest statement (6 s, set on the roles by their migration), so that a slow answer is never taken for none; and shorter than
+ * a worker's patience (`giveUpAfterMs`, 10 s), so that what was lost with a connection is tried on another one while its run is still held.
  */
-const silenceMs = 15_000;
+const silenceMs = 8_000;
 
 /**
  * Destroys a connection that is in use and hears nothing for too long. A network that swallows packets (a dead host, a forgotten NAT entry)

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Db } from "./client.ts";
 import { beginReads } from "./connections.ts";
+import { CommitUnknown, isOutage } from "./outage.ts";
 
 declare const inTransaction: unique symbol;
 
@@ -41,16 +42,15 @@ export const isUniqueViolation = (error: unknown, constraint?: string): boolean 
   codeOf(error) === "23505" &&
   (constraint === undefined || (error instanceof Error && "constraint" in error && error.constraint === constraint));
 
-/** A statement that hangs must not hold a connection for ever; an API answer that takes longer is no answer. */
-const statementTimeoutMs = 10_000;
-const idleInTransactionTimeoutMs = 15_000;
-
-/** Runs `work` in a transaction of that scope; for code that serves the API and the workers alike. See `asUser` and `asAccount`. */
+/**
+ * Runs `work` in a transaction of that scope; for code that serves the API and the workers alike. See `asUser` and `asAccount`. How long a
+ * statement, a lock and an idle transaction may take is set on the roles, in the migration that makes them.
+ * @throws CommitUnknown if the connection broke while the commit was under way
+ */
 export const inScope = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Promise<Result>): Promise<Result> => {
   const isolation = scope.snapshot ? "begin isolation level repeatable read" : "begin";
   const begin =
-    `${scope.reads ? beginReads : isolation}; set local statement_timeout = ${statementTimeoutMs}; ` +
-    `set local idle_in_transaction_session_timeout = ${idleInTransactionTimeoutMs}; ` +
+    `${scope.reads ? beginReads : isolation}; ` +
     `select set_config('app.user_id', ${literal(scope.userId)}, true), set_config('app.account_id', ${literal(scope.accountId)}, true)`;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -58,7 +58,7 @@ export const inScope = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Pr
         await sql.raw(begin).execute(connection);
         try {
           const result = await work(connection as Tx);
-          await sql.raw("commit").execute(connection);
+          await commit(connection);
           return result;
         } catch (error) {
           // A broken connection cannot roll back, and need not: the server does. The first error is the one that matters.
@@ -72,6 +72,14 @@ export const inScope = async <Result>(db: Db, scope: Scope, work: (tx: Tx) => Pr
     } catch (error) {
       if (attempt >= maxTries || !retryable.has(codeOf(error) ?? "")) throw error;
     }
+  }
+};
+
+const commit = async (connection: Db): Promise<void> => {
+  try {
+    await sql.raw("commit").execute(connection);
+  } catch (error) {
+    throw isOutage(error) ? new CommitUnknown(error) : error;
   }
 };
 

@@ -75,6 +75,7 @@ export interface AgentRuns {
   delivery: Generated<number>;
   error: Json | null;
   id: Generated<string>;
+  last_write_id: string | null;
   lease_until: Timestamp | null;
   log_cursor: string | null;
   log_epoch: Generated<number>;

@@ -21,10 +21,12 @@ export const claimRun = async (
   input: {
     runId: string;
     workerId: string;
+    /** Names this claim: asked again under it, because the first answer was lost, it gives the run that it took. Default: never asked again. */
+    claimId?: string;
     settings: Pick<RunSettings, "leaseMs" | "maxRunMs" | "maxAttemptsWithoutProgress">;
   },
 ): Promise<ClaimedRun | null> => {
-  const { runId, workerId, settings } = input;
+  const { runId, workerId, settings, claimId = crypto.randomUUID() } = input;
   const leaseIsOver = isSwitchedOff("lease") ? sql`true` : sql`lease_until < clock_timestamp()`;
   const result = await sql<ClaimedRun>`
     with claimed as (
@@ -33,6 +35,7 @@ export const claimRun = async (
         attempt = attempt + 1,
         attempts_since_step = attempts_since_step + 1,
         worker_id = ${workerId},
+        last_write_id = ${claimId},
         claimed_at = clock_timestamp(),
         started_at = coalesce(started_at, clock_timestamp()),
         lease_until = clock_timestamp() + ${settings.leaseMs} * interval '1 millisecond',
@@ -45,9 +48,17 @@ export const claimRun = async (
       delete from cortex.outbox using claimed where outbox.run_id = claimed.id
     )
     select * from claimed`.execute(db);
-  const claimed = result.rows[0] ?? null;
+  const claimed = result.rows[0] ?? (input.claimId === undefined ? null : await readOwnClaim(db, { runId, claimId }));
   if (claimed) await failpoint("claim.after_commit");
   return claimed;
+};
+
+/** Without this a claim whose answer was lost would leave the run to its lease. */
+const readOwnClaim = async (db: Db, claim: { runId: string; claimId: string }): Promise<ClaimedRun | null> => {
+  const found = await sql<ClaimedRun>`
+    select * from cortex.agent_runs
+    where id = ${claim.runId} and last_write_id = ${claim.claimId} and status = 'running'`.execute(db);
+  return found.rows[0] ?? null;
 };
 
 /**

@@ -7,6 +7,7 @@ import type { EngineAnswer, EngineOutcome, ModelCompleted, UnfinishedCall } from
 import { discarded } from "./void-previews.ts";
 import type { LogSink } from "./log-sink.ts";
 import { type OpenStep, resultMessages, settlement, unfinishedCall } from "./open-step.ts";
+import type { Outlast } from "./outlast.ts";
 import { type EndWrite, noProgress } from "./progress.ts";
 import type { RunRow } from "./run.ts";
 import type { RunWriter } from "./run-writer.ts";
@@ -26,6 +27,7 @@ interface FinishDeps {
   db: Db;
   sink: LogSink;
   writer: RunWriter;
+  outlast: Outlast;
 }
 
 interface FinishInput {
@@ -96,7 +98,7 @@ const interruptedOf = (outcome: EngineOutcome): EngineAnswer | null =>
 const unfinishedOf = (outcome: EngineOutcome): readonly UnfinishedCall[] =>
   outcome.kind === "aborted" ? outcome.unfinished : [];
 
-const endingOf = async ({ db, writer }: FinishDeps, { run, outcome }: FinishInput): Promise<EndWrite> => {
+const endingOf = async ({ db, writer, outlast }: FinishDeps, { run, outcome }: FinishInput): Promise<EndWrite> => {
   const plain = { error: null, receipt: null, ifNextSeq: null };
   switch (outcome.kind) {
     case "completed":
@@ -108,7 +110,7 @@ const endingOf = async ({ db, writer }: FinishDeps, { run, outcome }: FinishInpu
     }
     case "aborted": {
       const receipt: StopReceipt = {
-        ...(await readStopTimes(db, { runId: run.id })),
+        ...(await outlast(() => readStopTimes(db, { runId: run.id }))),
         aborted: [...outcome.aborted],
         killed: [...outcome.killed],
         // With the answer that was cut: it is paid for, too.

@@ -13,6 +13,7 @@ import { defaultRunSettings } from "./settings.ts";
 import { readRunInput } from "./run-input.ts";
 import { sweepRuns } from "./sweep-runs.ts";
 import { createMemoryLog } from "./testing/memory-log.ts";
+import { untried } from "./testing/run-fixture.ts";
 
 let database: TestDatabase;
 let worker: Database;
@@ -233,7 +234,7 @@ test("a hand-over is no lost attempt, and the successor need not wait", async ()
       [runId, id, accountId],
     );
   }
-  await handOver(worker.db, { runId, accountId, attempt: 1, notBegun: ["not begun"] });
+  await handOver({ db: worker.db, outlast: untried }, { runId, accountId, attempt: 1, notBegun: ["not begun"] });
   const next = await claimRun(worker.db, { runId, workerId: "w2", settings });
   expect(first?.attempt).toBe(1);
   expect(next).toMatchObject({ attempt: 2, attempts_since_step: 1 });
@@ -246,6 +247,6 @@ test("a hand-over is no lost attempt, and the successor need not wait", async ()
     ]),
   );
   // A superseded attempt hands nothing over.
-  await handOver(worker.db, { runId, accountId, attempt: 1, notBegun: [] });
+  await handOver({ db: worker.db, outlast: untried }, { runId, accountId, attempt: 1, notBegun: [] });
   expect(await claimRun(worker.db, { runId, workerId: "w3", settings })).toBeNull();
 });

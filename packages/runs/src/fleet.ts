@@ -30,12 +30,15 @@ export interface HeldRun {
 }
 
 export interface Heartbeat {
-  /** The runs whose lease was renewed; a held run that is missing is lost. */
-  held: Map<string, { stopRequested: boolean }>;
+  /** The runs that are still held under their attempt; one that is missing is lost. */
+  held: Map<string, { renewed: boolean; stopRequested: boolean }>;
 }
 
 /**
  * Lease out, stop flags back: one statement for all runs of a worker and for the worker itself, every second.
+ *
+ * A run whose row somebody holds (its own step that commits, or a transaction whose client has vanished) is left out of this beat and is
+ * still held: it must not keep the others' leases waiting.
  * @param input.closed runs whose log was closed since the last beat, with their last cursor: written along, so that ending a run costs no
  *   commit of its own for it
  */
@@ -49,7 +52,7 @@ export const heartbeat = async (
     closed: readonly { runId: string; cursor: string }[];
   },
 ): Promise<Heartbeat> => {
-  const result = await sql<{ id: string; stop_requested: boolean }>`
+  const result = await sql<{ id: string; renewed: boolean; stop_requested: boolean }>`
     with beat as (
       insert into cortex.workers (id, concurrency) values (${input.workerId}, ${input.concurrency})
       on conflict (id) do update set heartbeat_at = clock_timestamp()
@@ -57,10 +60,24 @@ export const heartbeat = async (
       update cortex.agent_runs set log_cursor = ended.cursor
       from jsonb_to_recordset(${JSON.stringify(input.closed)}::jsonb) as ended("runId" uuid, cursor text)
       where agent_runs.id = ended."runId" and log_cursor is null
+    ), held as (
+      select agent_runs.id, agent_runs.attempt, agent_runs.stop_requested_at is not null as stop_requested
+      from cortex.agent_runs, jsonb_to_recordset(${JSON.stringify(input.runs)}::jsonb) as held("runId" uuid, attempt int)
+      where agent_runs.id = held."runId" and agent_runs.attempt = held.attempt and agent_runs.status = 'running'
+    ), free as (
+      select agent_runs.id from cortex.agent_runs
+      where id in (select held.id from held)
+      for no key update skip locked
+    ), renewed as (
+      update cortex.agent_runs set lease_until = clock_timestamp() + ${input.leaseMs} * interval '1 millisecond'
+      from free, held
+      where agent_runs.id = free.id and held.id = free.id and agent_runs.attempt = held.attempt and agent_runs.status = 'running'
+      returning agent_runs.id
     )
-    update cortex.agent_runs set lease_until = clock_timestamp() + ${input.leaseMs} * interval '1 millisecond'
-    from jsonb_to_recordset(${JSON.stringify(input.runs)}::jsonb) as held("runId" uuid, attempt int)
-    where agent_runs.id = held."runId" and agent_runs.attempt = held.attempt and agent_runs.status = 'running'
-    returning agent_runs.id, agent_runs.stop_requested_at is not null as stop_requested`.execute(db);
-  return { held: new Map(result.rows.map((row) => [row.id, { stopRequested: row.stop_requested }])) };
+    select held.id, held.stop_requested, renewed.id is not null as renewed from held left join renewed using (id)`.execute(
+    db,
+  );
+  return {
+    held: new Map(result.rows.map((row) => [row.id, { renewed: row.renewed, stopRequested: row.stop_requested }])),
+  };
 };

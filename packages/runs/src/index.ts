@@ -12,6 +12,7 @@ export { initiateRun, type InitiateRunInput } from "./initiate-run.ts";
 export { createLeaseKeeper, type Lease, type LeaseKeeper } from "./lease.ts";
 export type { LogSink } from "./log-sink.ts";
 export type { Parked } from "./park-run.ts";
+export { createOutlast, type Outlast } from "./outlast.ts";
 export { createRecorder, type Recorder } from "./recorder.ts";
 export { type Deliver, type Delivery, FencedError, LeaseEnded, type LeaseEndReason, type RunRow } from "./run.ts";
 export { type LeftCall, readPostedMessages, readRunInput, type RunInput } from "./run-input.ts";

@@ -1,6 +1,7 @@
 import type { Db } from "@cortex/db";
 import type { Logger } from "@cortex/observability";
 import { type HeldRun, heartbeat } from "./fleet.ts";
+import { createOutlast, type Outlast } from "./outlast.ts";
 import { LeaseEnded, type LeaseEndReason } from "./run.ts";
 import type { RunSettings } from "./settings.ts";
 
@@ -11,6 +12,8 @@ export interface Lease {
   end(reason: LeaseEndReason): void;
   /** The run is done or handed over: stop renewing. */
   release(): void;
+  /** For everything that this attempt wants of Postgres: tries again as long as the lease may still be ours. */
+  outlast: Outlast;
 }
 
 export interface LeaseKeeper {
@@ -71,7 +74,7 @@ export const createLeaseKeeper = (
       lastBeat = performance.now();
       for (const run of asked) {
         const state = answer.held.get(run.runId);
-        if (state) run.renewedAt = sentAt;
+        if (state?.renewed) run.renewedAt = sentAt;
         // Released in the meantime is not lost.
         if (!state && runs.get(run.runId) === run) end(run, "lost");
         if (state?.stopRequested) end(run, "stopped");
@@ -107,6 +110,9 @@ export const createLeaseKeeper = (
         release: () => {
           if (runs.get(claimed.runId) === run) runs.delete(claimed.runId);
         },
+        outlast: createOutlast(deps, {
+          until: () => (isLost(run.abort.signal) ? -Infinity : run.renewedAt + settings.giveUpAfterMs),
+        }),
       };
     },
     stop: (runId) => {
@@ -129,3 +135,5 @@ export const createLeaseKeeper = (
     },
   };
 };
+
+const isLost = (signal: AbortSignal): boolean => signal.reason instanceof LeaseEnded && signal.reason.reason === "lost";

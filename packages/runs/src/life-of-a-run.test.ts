@@ -13,7 +13,7 @@ import { defaultRunSettings } from "./settings.ts";
 import { startRun } from "./start-run.ts";
 import { stopRun } from "./stop-run.ts";
 import { answered, called, nothingElse, stepDone } from "./testing/engine-script.ts";
-import { createRunFixture, startInput } from "./testing/run-fixture.ts";
+import { createRunFixture, startInput, untried } from "./testing/run-fixture.ts";
 
 const fixture = await createRunFixture();
 const { database, api, worker, delivered, log, deps } = fixture;
@@ -271,7 +271,10 @@ test("a successor appends what a dead attempt committed but did not get out", as
   const { place, run } = await aClaimedRun();
   const state = await openLog({ db: worker.db, log }, run);
   const mute = { preview: () => undefined, durable: async () => undefined, end: async () => "" };
-  const recorder = createRecorder({ db: worker.db, sink: mute }, { run, nextSeq: 1, firstStep: 0, resumed: null });
+  const recorder = createRecorder(
+    { db: worker.db, sink: mute, outlast: untried },
+    { run, nextSeq: 1, firstStep: 0, resumed: null },
+  );
   await recorder.record(answered(0, "", [{ id: "call-1", name: "calculator", effect: "pure" }]));
   for (const event of called("call-1", "calculator", "15")) await recorder.record(event);
   await recorder.record(stepDone(0));

@@ -4,6 +4,7 @@ import { asAccount, type Db, jsonText, type Tx } from "@cortex/db";
 import { sql } from "kysely";
 import type { EngineOutcome, EngineWait } from "./engine-events.ts";
 import type { LogSink } from "./log-sink.ts";
+import type { Outlast } from "./outlast.ts";
 import { judgeWait } from "./provider-wait.ts";
 import { FencedError, type RunRow } from "./run.ts";
 import { type RunWait, waitingEvent } from "./run-waits.ts";
@@ -32,12 +33,21 @@ export interface ParkInput {
  * @throws FencedError
  */
 export const parkRun = async (
-  deps: { db: Db; sink: LogSink; writer: Pick<RunWriter, "totals"> },
+  deps: { db: Db; sink: LogSink; writer: Pick<RunWriter, "totals">; outlast: Outlast },
   input: ParkInput,
 ): Promise<Parked> => {
   const { run, wait } = input;
-  const parked = await asAccount(deps.db, { accountId: run.account_id }, (tx) =>
-    parkInTransaction(tx, { ...input, totals: deps.writer.totals() }),
+  const writeId = crypto.randomUUID();
+  const totals = deps.writer.totals();
+  const parked = await deps.outlast(() =>
+    asAccount(deps.db, { accountId: run.account_id }, async (tx) => {
+      const done = await parkInTransaction(tx, { ...input, writeId, totals });
+      if (done) return done;
+      // Parked before, and the answer to that was lost?
+      const wait = await readOwnWait(tx, { run, writeId });
+      if (!wait) throw new FencedError(run.id, run.attempt);
+      return { kind: "parked" as const, wait };
+    }),
   );
   switch (parked.kind) {
     case "parked":
@@ -64,10 +74,19 @@ interface StandOfThings {
   waited_ms: number;
 }
 
+const readOwnWait = async (tx: Tx, own: { run: RunRow; writeId: string }): Promise<RunWait | null> => {
+  const found = await sql<RunWait>`
+    select run_waits.* from cortex.run_waits join cortex.agent_runs on agent_runs.id = run_waits.run_id
+    where run_waits.run_id = ${own.run.id} and run_waits.attempt = ${own.run.attempt}
+      and agent_runs.attempt = ${own.run.attempt} and agent_runs.last_write_id = ${own.writeId}`.execute(tx);
+  return found.rows[0] ?? null;
+};
+
+/** Null: the run is not this attempt's (any more). */
 const parkInTransaction = async (
   tx: Tx,
-  input: ParkInput & { totals: { usage: Usage; costUsd: Usd } },
-): Promise<{ kind: "parked"; wait: RunWait } | { kind: "give_up" } | { kind: "stop_requested" }> => {
+  input: ParkInput & { writeId: string; totals: { usage: Usage; costUsd: Usd } },
+): Promise<{ kind: "parked"; wait: RunWait } | { kind: "give_up" } | { kind: "stop_requested" } | null> => {
   const { run, step, wait, totals } = input;
   const found = await sql<StandOfThings>`
     select stop_requested_at is not null as stop_requested,
@@ -78,7 +97,7 @@ const parkInTransaction = async (
     from cortex.agent_runs where id = ${run.id} and attempt = ${run.attempt} and status = 'running'
     for update`.execute(tx);
   const [stand] = found.rows;
-  if (!stand) throw new FencedError(run.id, run.attempt);
+  if (!stand) return null;
   if (stand.stop_requested) return { kind: "stop_requested" };
   const verdict = judgeWait(
     {
@@ -100,6 +119,7 @@ const parkInTransaction = async (
     ), parked as (
       update cortex.agent_runs set
         status = 'waiting',
+        last_write_id = ${input.writeId},
         resume_at = clock.now + ${verdict.waitMs} * interval '1 millisecond',
         lease_until = null,
         admitted_at = null,
@@ -113,7 +133,7 @@ const parkInTransaction = async (
     select id, attempt, account_id, ${step}, ${wait.reason}, now, resume_at from parked
     returning *`.execute(tx);
   const [row] = written.rows;
-  if (!row) throw new FencedError(run.id, run.attempt);
+  if (!row) return null;
   if (costUsd !== "0") {
     const { id: runId, account_id: accountId, attempt } = run;
     await settleUsage(tx, { accountId, runId, step, costUsd, brokenOffIn: attempt });

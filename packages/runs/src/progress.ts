@@ -68,6 +68,8 @@ export interface EndWrite {
 
 /** Everything that one transaction of a worker may write about its run. */
 export interface Progress {
+  /** Names this write. The run remembers its last one, so that a write whose answer was lost is not done twice. */
+  writeId: string;
   messages: readonly NewMessage[];
   step: StepWrite | null;
   /** Tool calls about to act. */
@@ -79,10 +81,16 @@ export interface Progress {
   end: EndWrite | null;
 }
 
-export const noProgress: Omit<Progress, "totals"> = { messages: [], step: null, claims: [], settles: [], end: null };
+export const noProgress: Omit<Progress, "totals" | "writeId"> = {
+  messages: [],
+  step: null,
+  claims: [],
+  settles: [],
+  end: null,
+};
 
 export interface Written {
-  /** Null: fenced (or, with `ifNextSeq`, somebody has posted); the caller must roll back. */
+  /** Null: fenced, or done before, or (with `ifNextSeq`) somebody has posted; the caller must roll back. See own-write.ts. */
   fence: { attempt: number; stopRequestedAt: Date | null; reservedUsd: string; completedAt: Date | null } | null;
   /** The thread's next seq after this write. */
   nextSeq: number;
@@ -123,6 +131,7 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
       returning next_seq, now() as at
     ), fenced as (
       update cortex.agent_runs set
+        last_write_id = ${progress.writeId},
         usage = ${jsonText(totals.usage)}::jsonb,
         cost_usd = ${totals.costUsd}::numeric,
         attempts_since_step = case when ${step !== null} then 0 else attempts_since_step end,
@@ -132,6 +141,7 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
         stop_receipt = coalesce(${end?.receipt ? jsonText(end.receipt) : null}::jsonb, stop_receipt)
       from thread
       where agent_runs.id = ${fence.runId} and ${ours} and status = 'running'
+        and last_write_id is distinct from ${progress.writeId}
         and coalesce(thread.next_seq = ${end?.ifNextSeq ?? null}::int + ${messages.length}, true)
       returning agent_runs.id, attempt, stop_requested_at, reserved_usd, completed_at
     ), written_messages as (

@@ -13,6 +13,7 @@ import { finishFromInside } from "./finish-from-inside.ts";
 import type { LogSink } from "./log-sink.ts";
 import { type OpenStep, openStep, resultMessages, settlement } from "./open-step.ts";
 import { type Parked, parkRun } from "./park-run.ts";
+import type { Outlast } from "./outlast.ts";
 import { noProgress, type StepWrite } from "./progress.ts";
 import type { RunRow } from "./run.ts";
 import { createRunWriter, PostedMeanwhile } from "./run-writer.ts";
@@ -45,12 +46,12 @@ export interface Recorder {
  * An answer without tool calls is kept until it is known what follows, so that the last step and the end of the run are one transaction.
  */
 export const createRecorder = (
-  deps: { db: Db; sink: LogSink },
+  deps: { db: Db; sink: LogSink; outlast: Outlast },
   input: { run: RunRow; nextSeq: number; firstStep: number; resumed: OpenStep | null },
 ): Recorder => {
   const { run } = input;
   const { sink } = deps;
-  const writer = createRunWriter(deps.db, run, { nextSeq: input.nextSeq });
+  const writer = createRunWriter(deps, run, { nextSeq: input.nextSeq });
   let step = input.firstStep;
   /** What the model was asked with; see StepWrite. */
   let seenSeq = input.nextSeq;
@@ -172,13 +173,13 @@ export const createRecorder = (
     posted: writer.posted,
     balanceUsd: writer.balanceUsd,
     nextSeq: writer.nextSeq,
-    park: (wait, { maxWaitMs }) => parkRun({ db: deps.db, sink, writer }, { run, step, wait, maxWaitMs }),
+    park: (wait, { maxWaitMs }) => parkRun({ ...deps, writer }, { run, step, wait, maxWaitMs }),
     finish: async (outcome) => {
       try {
         const unstored = { step, seenSeq, open, last };
         return {
           kind: "ended",
-          ...(await finishFromInside({ db: deps.db, sink, writer }, { run, outcome, unstored })),
+          ...(await finishFromInside({ ...deps, writer }, { run, outcome, unstored })),
         };
       } catch (error) {
         if (!(error instanceof PostedMeanwhile)) throw error;

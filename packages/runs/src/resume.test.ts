@@ -6,7 +6,7 @@ import { FencedError } from "./run.ts";
 import { readRunInput } from "./run-input.ts";
 import { defaultRunSettings } from "./settings.ts";
 import { answered, called, nothingElse } from "./testing/engine-script.ts";
-import { createRunFixture } from "./testing/run-fixture.ts";
+import { createRunFixture, untried } from "./testing/run-fixture.ts";
 
 const fixture = await createRunFixture();
 const { database, worker, log, aClaimedRun, claim, aRecorder, one, expectExactLog, loseWorker, post } = fixture;
@@ -58,7 +58,7 @@ test("a released call is claimed anew: it is repeated by one successor, and not 
   const first = await aRecorder(run);
   await first.recorder.record(answered(0, "", twoCalls));
   const handed = { runId: run.id, accountId: place.accountId };
-  await handOver(worker.db, { ...handed, attempt: 1, notBegun: ["a", "b", "c"] });
+  await handOver({ db: worker.db, outlast: untried }, { ...handed, attempt: 1, notBegun: ["a", "b", "c"] });
   const second = await claim(run.id);
   expect((await readRunInput(worker.db, second)).left?.calls[0]).toMatchObject({ state: "run" });
   // It acts, and its worker dies.
@@ -66,7 +66,7 @@ test("a released call is claimed anew: it is repeated by one successor, and not 
   const third = await claim(run.id);
   expect((await readRunInput(worker.db, third)).left?.calls[0]).toMatchObject({ state: "unknown" });
   // One that hands over in its turn before it began gives the release on; a late one gets nothing.
-  await handOver(worker.db, { ...handed, attempt: third.attempt, notBegun: ["a"] });
+  await handOver({ db: worker.db, outlast: untried }, { ...handed, attempt: third.attempt, notBegun: ["a"] });
   await expect(readRunInput(worker.db, second)).rejects.toThrow(FencedError);
 });
 

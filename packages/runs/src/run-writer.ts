@@ -10,9 +10,10 @@ import {
   Usage,
   type Usd,
 } from "@cortex/contracts";
-import { asAccount, type Db, type Tx } from "@cortex/db";
+import { asAccount, type Db } from "@cortex/db";
 import { failpoint } from "@cortex/failpoints";
-
+import type { Outlast } from "./outlast.ts";
+import { explainRefusal } from "./own-write.ts";
 import { type Fence, type NewMessage, type Progress, writeProgress, type Written } from "./progress.ts";
 import { FencedError, type RunRow } from "./run.ts";
 
@@ -28,9 +29,12 @@ export interface Charge {
 }
 
 export interface RunWriter {
-  /** One transaction. Throws `FencedError` if the attempt is superseded, `PostedMeanwhile` if the end was conditional. */
+  /**
+   * One transaction, tried again while Postgres is away and the run may still be ours, and done once whatever answers are lost. Throws
+   * `FencedError` if the attempt is superseded, `PostedMeanwhile` if the end was conditional.
+   */
   write(
-    progress: Omit<Progress, "totals">,
+    progress: Omit<Progress, "totals" | "writeId">,
     charge: Charge | null,
   ): Promise<Written & { fence: NonNullable<Written["fence"]> }>;
   /** Adds to the totals of the run, which the next write stores. */
@@ -47,19 +51,22 @@ export interface RunWriter {
   completed(messages: readonly NewMessage[], written: Written): UnplacedEvent[];
 }
 
-const isOurs = async (tx: Tx, fence: Fence): Promise<boolean> => {
-  const row = await tx
-    .selectFrom("agent_runs")
-    .select("id")
-    .where("id", "=", fence.runId)
-    .where("attempt", "=", fence.attempt)
-    .where("status", "=", "running")
-    .executeTakeFirst();
-  return row !== undefined;
-};
+/** Rolls a transaction back. */
+class Refused extends Error {
+  override readonly name = "Refused";
+}
+
+interface Done {
+  written: Written & { fence: NonNullable<Written["fence"]> };
+  balanceUsd: Usd | null;
+}
 
 /** Writes what an attempt achieves, and keeps the sums and the place in the thread that go with it. */
-export const createRunWriter = (db: Db, run: RunRow, input: { nextSeq: number }): RunWriter => {
+export const createRunWriter = (
+  deps: { db: Db; outlast: Outlast },
+  run: RunRow,
+  input: { nextSeq: number },
+): RunWriter => {
   const fence: Fence = { runId: run.id, attempt: run.attempt, accountId: run.account_id, threadId: run.thread_id };
   let usage = Usage.parse(run.usage);
   let costUsd: Usd = canonicalUsd(run.cost_usd);
@@ -68,33 +75,55 @@ export const createRunWriter = (db: Db, run: RunRow, input: { nextSeq: number })
   let balanceUsd: Usd | null = null;
   const base = () => ({ run_id: run.id as RunEvent["run_id"], at: new Date().toISOString(), attempt: run.attempt });
 
+  /** Null, and nothing stays, if the fence refuses. */
+  const store = async (
+    writeId: string,
+    progress: Omit<Progress, "totals" | "writeId">,
+    charge: Charge | null,
+  ): Promise<Done | null> => {
+    try {
+      return await asAccount(deps.db, { accountId: fence.accountId }, async (tx) => {
+        const written = await writeProgress(tx, fence, { ...progress, writeId, totals: { usage, costUsd } });
+        if (!written.fence) throw new Refused();
+        const { accountId, runId } = fence;
+        const balance = charge && (await settleUsage(tx, { accountId, runId, ...charge }));
+        if (progress.end) {
+          await releaseReservation(tx, { accountId, runId, reservedUsd: written.fence.reservedUsd });
+        }
+        return { written: { ...written, fence: written.fence }, balanceUsd: balance };
+      });
+    } catch (error) {
+      if (error instanceof Refused) return null;
+      throw error;
+    }
+  };
+
   return {
     write: async (progress, charge) => {
       const part = progress.end === null ? "step" : "final";
       await failpoint(`${part}.before_commit`);
-      const written = await asAccount(db, { accountId: fence.accountId }, async (tx) => {
-        const result = await writeProgress(tx, fence, { ...progress, totals: { usage, costUsd } });
-        if (!result.fence) {
-          // Of a conditional end, both may be the reason; a superseded attempt must never take it for a message and go on.
-          const conditional = progress.end !== null && progress.end.ifNextSeq !== null;
-          if (conditional && (await isOurs(tx, fence))) throw new PostedMeanwhile();
-          throw new FencedError(fence.runId, fence.attempt);
+      // One id for all tries: what was committed although its answer was lost is recognised by it.
+      const writeId = crypto.randomUUID();
+      const tryOnce = async (): Promise<Done> => {
+        const done = await store(writeId, progress, charge);
+        if (done) return done;
+        const refusal = await explainRefusal(deps.db, fence, { writeId, progress, charge });
+        switch (refusal.kind) {
+          case "done":
+            return refusal;
+          case "posted":
+            throw new PostedMeanwhile();
+          case "fenced":
+            throw new FencedError(fence.runId, fence.attempt);
         }
-        if (charge) balanceUsd = await settleUsage(tx, { accountId: fence.accountId, runId: fence.runId, ...charge });
-        if (progress.end) {
-          await releaseReservation(tx, {
-            accountId: fence.accountId,
-            runId: fence.runId,
-            reservedUsd: result.fence.reservedUsd,
-          });
-        }
-        return { ...result, fence: result.fence };
-      });
+      };
+      const done = await deps.outlast(tryOnce);
       await failpoint(`${part}.after_commit`);
       if (progress.settles.length > 0) await failpoint("tool.after_settle");
-      if (written.nextSeq !== nextSeq + progress.messages.length) posted = true;
-      nextSeq = written.nextSeq;
-      return written;
+      balanceUsd = done.balanceUsd ?? balanceUsd;
+      if (done.written.nextSeq !== nextSeq + progress.messages.length) posted = true;
+      nextSeq = done.written.nextSeq;
+      return done.written;
     },
     spend: (spent) => {
       usage = addUsage(usage, spent.usage);

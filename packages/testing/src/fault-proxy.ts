@@ -19,6 +19,13 @@ export interface FaultProxy {
   delay(ms: number): void;
   /** Resets the open connections, once. Answers on their way are lost. */
   cut(): void;
+  /**
+   * Breaks the connection that next sends this text, once: `request` before the text reaches the server, `answer` when the server has answered
+   * and the client has not heard it. What the server did is then done, or not, for certain; the client cannot tell.
+   */
+  breakAt(text: string, loses: "request" | "answer"): void;
+  /** How many connections `breakAt` has broken so far. */
+  broken(): number;
   /** Bytes that came from the server and reached (or wait for) the client. */
   answered(): number;
   close(): Promise<void>;
@@ -35,6 +42,8 @@ export const createFaultProxy = async (target: { host: string; port: number }): 
   let fault: Fault = "pass";
   let delayMs = 0;
   let answered = 0;
+  let trap: { text: string; loses: "request" | "answer" } | null = null;
+  let broken = 0;
 
   const obey = (pair: Pair): void => {
     const flow = (socket: Socket, open: boolean) => (open ? socket.resume() : socket.pause());
@@ -48,9 +57,10 @@ export const createFaultProxy = async (target: { host: string; port: number }): 
     pair.server.destroy();
   };
 
-  const forward = (from: Socket, to: Socket, note: (bytes: number) => void): void => {
+  /** @param note sees each piece first; true: it goes no further */
+  const forward = (from: Socket, to: Socket, note: (piece: Buffer) => boolean): void => {
     from.on("data", (piece: Buffer) => {
-      note(piece.length);
+      if (note(piece)) return;
       const write = () => to.writable && to.write(piece);
       if (delayMs > 0) setTimeout(write, delayMs);
       else write();
@@ -69,8 +79,23 @@ export const createFaultProxy = async (target: { host: string; port: number }): 
       socket.on("error", () => end(pair));
       socket.on("close", () => end(pair));
     }
-    forward(pair.client, pair.server, () => {});
-    forward(pair.server, pair.client, (bytes) => (answered += bytes));
+    let doomed = false;
+    const breakNow = (): boolean => {
+      broken += 1;
+      end(pair);
+      return true;
+    };
+    forward(pair.client, pair.server, (piece) => {
+      if (trap === null || !piece.includes(trap.text)) return false;
+      doomed = trap.loses === "answer";
+      trap = null;
+      return doomed ? false : breakNow();
+    });
+    forward(pair.server, pair.client, (piece) => {
+      if (doomed) return breakNow();
+      answered += piece.length;
+      return false;
+    });
     obey(pair);
   };
 
@@ -116,6 +141,10 @@ export const createFaultProxy = async (target: { host: string; port: number }): 
       delayMs = ms;
     },
     cut,
+    breakAt: (text, loses) => {
+      trap = { text, loses };
+    },
+    broken: () => broken,
     answered: () => answered,
     close: async () => {
       cut();

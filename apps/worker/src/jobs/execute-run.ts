@@ -6,6 +6,7 @@ import {
   abandon,
   type ClaimedRun,
   claimRun,
+  createOutlast,
   createRecorder,
   ensureLog,
   eventIdentity,
@@ -36,9 +37,12 @@ export const executeRun = async (
 ): Promise<JobVerdict> => {
   const { db, leases, log } = services;
   const claimedAt = performance.now();
-  const run = await claimRun(db, { runId: job.runId, workerId: services.workerId, settings: services.settings });
+  // The lease of a claim may be as old as its first try.
+  const outlast = createOutlast({ log }, { until: () => claimedAt + services.settings.giveUpAfterMs });
+  const claim = { runId: job.runId, workerId: services.workerId, claimId: crypto.randomUUID() };
+  const run = await outlast(() => claimRun(db, { ...claim, settings: services.settings }));
   if (!run) {
-    const leftMs = await leaseLeftMs(db, job);
+    const leftMs = await outlast(() => leaseLeftMs(db, job));
     return leftMs === null ? { kind: "done" } : { kind: "delay", untilMs: Date.now() + leftMs + 100 };
   }
   const lease = leases.hold({ runId: run.id, attempt: run.attempt, claimedAt });
@@ -64,7 +68,7 @@ export const executeRun = async (
     // A fault of ours or of the database. The lease ends at once, so that the sweeper delivers the run again; the cap on attempts without
     // progress bounds how often.
     runLog.error({ err: error }, "the attempt broke off");
-    await abandon(db, { runId: run.id, attempt: run.attempt }).catch((failure: unknown) =>
+    await abandon({ db, outlast: lease.outlast }, { runId: run.id, attempt: run.attempt }).catch((failure: unknown) =>
       runLog.warn({ err: failure }, "the lease of the broken attempt has to run out by itself"),
     );
     return { kind: "done" };
@@ -78,19 +82,23 @@ export const executeRun = async (
 /** An attempt from its claim to the end of the run, or to where it lets go. */
 const attempt = async (services: WorkerServices, run: ClaimedRun, lease: Lease): Promise<JobVerdict> => {
   const { db, eventLog, log } = services;
-  const [state, input] = await Promise.all([openLog({ db, log: eventLog }, run), readRunInput(db, run)]);
+  const { outlast } = lease;
+  const [state, input] = await Promise.all([
+    outlast(() => openLog({ db, log: eventLog }, run)),
+    outlast(() => readRunInput(db, run)),
+  ]);
   const scope = { userId: null, accountId: run.account_id };
   const writer = createLogWriter(
     {
       log: eventLog,
-      recover: () => ensureLog({ db, log: eventLog }, { runId: run.id, scope, as: "writer" }),
+      recover: () => outlast(() => ensureLog({ db, log: eventLog }, { runId: run.id, scope, as: "writer" })),
       identity: eventIdentity,
       logger: log,
     },
     { runId: run.id, attempt: run.attempt, epoch: state.epoch, length: state.length },
   );
   const recorder = createRecorder(
-    { db, sink: writer },
+    { db, sink: writer, outlast },
     { run, nextSeq: input.nextSeq, firstStep: input.firstStep, resumed: input.left?.open ?? null },
   );
   const startedAt = performance.now();
@@ -110,7 +118,7 @@ const untilItEnds = async (
   first: RunInput,
   recorder: Recorder,
 ): Promise<JobVerdict> => {
-  for (let input = first; ; input = await readRunInput(services.db, run)) {
+  for (let input = first; ; input = await lease.outlast(() => readRunInput(services.db, run))) {
     const outcome = await drive(services, run, lease, input, recorder);
     if (outcome.kind === "aborted") {
       const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
@@ -120,12 +128,10 @@ const untilItEnds = async (
       }
       if (reason === "shutdown") {
         const notBegun = outcome.unfinished.filter((call) => !call.started).map((call) => call.tool_call_id);
-        await handOver(services.db, {
-          runId: run.id,
-          accountId: run.account_id,
-          attempt: run.attempt,
-          notBegun,
-        });
+        await handOver(
+          { db: services.db, outlast: lease.outlast },
+          { runId: run.id, accountId: run.account_id, attempt: run.attempt, notBegun },
+        );
         return { kind: "handBack" };
       }
     }
@@ -153,7 +159,8 @@ const drive = async (
       // No further than what the recorder counts as seen: the rest is reported by its next write.
       const toSeq = Math.max(seen, recorder.nextSeq());
       const { id: runId, account_id: accountId, thread_id: threadId } = run;
-      const posted = await readPostedMessages(services.db, { accountId, threadId, fromSeq: seen, toSeq, runId });
+      const place = { accountId, threadId, fromSeq: seen, toSeq, runId };
+      const posted = await lease.outlast(() => readPostedMessages(services.db, place));
       seen = toSeq;
       return posted.map(fromStored);
     },
@@ -164,12 +171,13 @@ const drive = async (
       return broke ? { stop: "insufficient_credits" } : "go";
     },
   };
+  const openSandbox = services.openSandbox({ accountId: run.account_id, projectId: run.project_id });
   const events: AsyncGenerator<AgentEvent, AgentOutcome> = runAgent(
     {
       model: services.model,
       tools: toolsOf(services.tools, run, input),
       hooks,
-      openSandbox: services.openSandbox({ accountId: run.account_id, projectId: run.project_id }),
+      openSandbox: () => lease.outlast(openSandbox),
       log: services.log,
     },
     agentInput(run, input),

@@ -6,6 +6,7 @@ import { expect } from "vitest";
 import { type ClaimedRun, claimRun } from "../claim-run.ts";
 import { durableEvents, eventIdentity } from "../durable-events.ts";
 import { openLog } from "../ensure-log.ts";
+import type { Outlast } from "../outlast.ts";
 import { createRecorder } from "../recorder.ts";
 import type { Delivery } from "../run.ts";
 import { runFacts } from "../run-facts.ts";
@@ -25,6 +26,9 @@ export const startInput = (input: { userId: string; threadId: string } & Partial
   metadata: {},
   ...input,
 });
+
+/** One try is enough for what these tests do. */
+export const untried: Outlast = (work) => work();
 
 /** A database with a large fleet, a log in memory, and what a worker does with a run, step by step. */
 export const createRunFixture = async () => {
@@ -62,11 +66,11 @@ export const createRunFixture = async () => {
     return run;
   };
 
-  const aRecorder = async (run: ClaimedRun) => {
+  const aRecorder = async (run: ClaimedRun, over = { db: worker.db, outlast: untried }) => {
     const state = await openLog({ db: worker.db, log }, run);
     const input = await readRunInput(worker.db, run);
     const recorder = createRecorder(
-      { db: worker.db, sink: log.sink(run.id, state) },
+      { ...over, sink: log.sink(run.id, state) },
       { run, nextSeq: input.nextSeq, firstStep: input.firstStep, resumed: input.left?.open ?? null },
     );
     return { recorder, input };
