@@ -47,7 +47,7 @@ test("a worker that is told to go hands its run over at once, and the run goes o
 });
 
 test("a worker that is killed loses no run", async () => {
-  const settings = { RUN_LEASE_MS: "1500", RUN_HEARTBEAT_MS: "200" };
+  const settings = { RUN_LEASE_MS: "1500", RUN_HEARTBEAT_MS: "200", RUN_SWEEP_MS: "1000" };
   const first = await place.aWorker(settings);
   const { runId } = await place.start('[[tool=calculator {"expression":"6*7"}]] [[tokens=60]] [[delay=50]]');
   await eventually(async () => (await place.events(runId)).some((event) => event.type === "step.completed"));
