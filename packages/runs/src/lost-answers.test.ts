@@ -1,3 +1,4 @@
+import { noUsage } from "@cortex/contracts";
 import { isOutage, openDatabase } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
 import { createFaultProxy, type FaultProxy } from "@cortex/testing";
@@ -150,6 +151,33 @@ test("a hand-over whose answer was lost gives one attempt back, not two", async 
   expect(await one("select attempts_since_step from cortex.agent_runs where id = $1", [run.id])).toEqual({
     attempts_since_step: 2,
   });
+});
+
+test("a wait whose answer was lost is one wait, and its attempt is over", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run, over());
+  await recorder.record({ type: "step.started", step: 0, model: "demo" });
+  proxy.breakAt("commit", "answer");
+  const parked = await recorder.park(
+    {
+      kind: "waiting",
+      reason: "provider_limit",
+      code: "model_rate_limited",
+      message: "limited",
+      retryAfterMs: 60_000,
+      unreported: { usage: noUsage, cost_usd: "0.0004" },
+    },
+    { maxWaitMs: settings.maxWaitMs },
+  );
+  expect(parked).toMatchObject({ kind: "parked" });
+  await expectExactLog(run.id, place.accountId);
+  expect(
+    await one(
+      `select status, cost_usd::float as cost, (select count(*)::int from cortex.run_waits where run_id = $1) as waits
+       from cortex.agent_runs where id = $1`,
+      [run.id],
+    ),
+  ).toEqual({ status: "waiting", cost: 0.0004, waits: 1 });
 });
 
 test("hope ends with the lease, and what is no outage is not tried again", async () => {
