@@ -79,7 +79,7 @@ test.for(commits.flatMap((nth) => [["request", nth] as const, ["answer", nth] as
       await writes(event);
     }
     if (nth === 4) proxy.breakAt("commit", loses);
-    await recorder.finish({ kind: "completed", ...nothingElse }, null);
+    await recorder.finish({ kind: "completed", ...nothingElse });
     expect(proxy.broken()).toBe(breaks);
 
     await expectExactLog(run.id, place.accountId);
@@ -123,8 +123,8 @@ test("an end whose answer was lost is not taken for somebody else's, and somebod
   const next = await claim(run.id);
   const second = await aRecorder(next);
   await second.recorder.record(answered(0, "stored"));
-  await second.recorder.finish({ kind: "completed", ...nothingElse }, null);
-  await expect(recorder.finish({ kind: "completed", ...nothingElse }, null)).rejects.toThrow(FencedError);
+  await second.recorder.finish({ kind: "completed", ...nothingElse });
+  await expect(recorder.finish({ kind: "completed", ...nothingElse })).rejects.toThrow(FencedError);
   expect((await factsOf(run.id, place.accountId))?.messages).toHaveLength(1);
 });
 
@@ -135,7 +135,7 @@ test("a message posted before an end whose answer was lost is not forgotten", as
   await post(place, "one more thing");
   // The refused end rolls back; what is broken is the write that follows it.
   proxy.breakAt("commit", "answer");
-  expect(await recorder.finish({ kind: "completed", ...nothingElse }, null)).toEqual({ kind: "posted" });
+  expect(await recorder.finish({ kind: "completed", ...nothingElse })).toEqual({ kind: "posted" });
   expect(await one("select status, attempt from cortex.agent_runs where id = $1", [run.id])).toEqual({
     status: "running",
     attempt: 1,
