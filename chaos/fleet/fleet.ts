@@ -143,6 +143,9 @@ const open = async (
         SUPABASE_URL: issuer.url,
         DEFAULT_MODEL: "demo",
         STREAM_TICKET_SECRET: ticketSecret,
+        // One user is everybody.
+        STREAMS_PER_RUN: "500",
+        STREAMS_PER_USER: "2000",
         ...options.env?.api,
       }),
       ready: /api ready/,

@@ -54,6 +54,15 @@ export const ApiEnv = z.object({
     .pipe(z.array(Origin))
     .default([])
     .describe("browser origins that may call the API, separated by commas"),
+  STREAMS_PER_RUN: wholeNumber
+    .positive()
+    .default(10)
+    .describe("streams of one run that a user may have open at once, in all API processes together"),
+  STREAMS_PER_USER: wholeNumber
+    .positive()
+    .default(100)
+    .describe("streams that a user may have open at once, in all API processes together"),
+  STREAMS_PER_PROCESS: wholeNumber.positive().default(2_000).describe("streams that this process keeps open at once"),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")

@@ -3,11 +3,13 @@ import { type Db, openDatabase, readDurability as readPostgresDurability } from 
 import {
   connectRedis,
   createEventLog,
+  createStreamSlots,
   createSubscriber,
   createTails,
   type EventLog,
   publishStop,
   readDurability as readRedisDurability,
+  type StreamSlots,
   type Tails,
 } from "@cortex/events";
 import type { Lifetime, Logger } from "@cortex/observability";
@@ -34,6 +36,7 @@ export interface ApiServices {
   choices: RunChoices;
   eventLog: EventLog;
   tails: Tails;
+  slots: StreamSlots;
   timings: StreamTimings;
   /** Aborted when the process is told to stop: streams end, their readers come back elsewhere. */
   closing: AbortSignal;
@@ -44,7 +47,7 @@ export interface ApiServices {
 /** Opens everything the API needs, in the order in which it must be closed last in, first out. Wiring only. */
 export const openServices = async (
   env: ApiEnv,
-  deps: { log: Logger; lifetime: Lifetime; closing: AbortSignal; timings?: StreamTimings },
+  deps: { log: Logger; lifetime: Lifetime; closing: AbortSignal; timings?: Partial<StreamTimings> },
 ): Promise<ApiServices> => {
   const { log, lifetime, closing } = deps;
   const database = openDatabase({
@@ -62,6 +65,14 @@ export const openServices = async (
   const subscriber = createSubscriber({ redis, log });
   lifetime.opened("subscriber", () => subscriber.close());
   const eventLog = createEventLog(redis);
+  const timings = { ...streamTimings, ...deps.timings };
+  const slots = createStreamSlots({
+    redis,
+    log,
+    timings: timings.slots,
+    limits: { perRun: env.STREAMS_PER_RUN, perUser: env.STREAMS_PER_USER, perProcess: env.STREAMS_PER_PROCESS },
+  });
+  lifetime.opened("stream slots", () => slots.close());
   const producer = createProducer({ redisUrl: env.REDIS_URL, prefix: env.QUEUE_PREFIX, log });
   lifetime.opened("producer", () => producer.close());
   const background = createBackground(log);
@@ -94,8 +105,9 @@ export const openServices = async (
     },
     choices,
     eventLog,
+    slots,
     tails: createTails({ log: eventLog, subscriber, logger: log }),
-    timings: deps.timings ?? streamTimings,
+    timings,
     closing,
     readiness: createReadiness({
       postgres: () => readPostgresDurability(db),

@@ -5,5 +5,6 @@ export { FencedError } from "./fenced-error.ts";
 export { follow, type RunFrame } from "./follow.ts";
 export { createLogWriter } from "./log-writer.ts";
 export { connectRedis } from "./redis-connection.ts";
+export { createStreamSlots, type SlotTimings, slotTimings, type StreamSlots } from "./stream-slots.ts";
 export { createSubscriber } from "./subscriber.ts";
 export { createTails, type Tails } from "./tails.ts";

@@ -2,7 +2,7 @@ import { noUsage, type Problem, RunEvent, type UnplacedEvent } from "@cortex/con
 import { aMember, anAccount, aRun, aThread, eventually, type TestRun } from "@cortex/testing";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type ApiUnderTest, type Person, startApiUnderTest } from "../testing/api-under-test.ts";
-import { openStream } from "../testing/stream-client.ts";
+import { type OpenStream, openStream } from "../testing/stream-client.ts";
 
 let api: ApiUnderTest;
 let alice: Person;
@@ -220,6 +220,81 @@ test("a comment goes out when nothing else does, and a stream ends with the righ
   const short = await openStream(quick, { runId, as: expiring });
   expect((await short.rest()).map((frame) => frame.id)).toEqual(["1.0"]);
   await nobodyFollows(quick);
+});
+
+test("a user who has all the streams that one may have is refused the next, and nobody else is", async () => {
+  const few = await startApiUnderTest({
+    env: { STREAMS_PER_RUN: "2", STREAMS_PER_USER: "3", STREAMS_PER_PROCESS: "4" },
+    timings: { slots: { renewMs: 3_600_000, ttlMs: 3_600_000, stayMs: 3_600_000 } },
+  });
+  onTestFinished(async () => void (await few.close()));
+  const [person, other] = [await few.person(), await few.person()];
+  const aFollowed = async (by = person): Promise<string> => {
+    const { runId } = await aRunning(few, by);
+    await aWriter(runId, few);
+    return runId;
+  };
+  const runId = await aFollowed();
+  const open = (id = runId, as = person, query = "") => openStream(few, { runId: id, as, query });
+  const refusalOf = async (stream: Promise<OpenStream>) => {
+    const { response } = await stream;
+    const { code, retryable } = (await response.json()) as Problem;
+    return { status: response.status, code, retryable, comeBack: Number(response.headers.get("retry-after")) };
+  };
+  const refused = { status: 429, code: "too_many_streams", retryable: true, comeBack: expect.any(Number) as unknown };
+
+  const [first, second] = [await open(), await open()];
+  await Promise.all([first, second].map((stream) => stream.next()));
+  const third = await refusalOf(open());
+  expect(third).toEqual(refused);
+  expect(third.comeBack).toBeGreaterThan(3_000);
+  // What shows nothing holds nothing, and what is wrong is said first.
+  const url = `${few.url}/api/agent-run/${runId}/stream`;
+  expect((await fetch(url, { method: "HEAD", headers: { authorization: `Bearer ${person.token}` } })).status).toBe(200);
+  expect((await open(runId, other)).response.status).toBe(404);
+  const elsewhere = await aFollowed();
+  expect((await open(elsewhere, person, "?after=1.99")).response.status).toBe(400);
+  const another = await open(elsewhere);
+  expect(await refusalOf(open(elsewhere))).toEqual(refused);
+
+  const others = await open(await aFollowed(other), other);
+  expect([another.response.status, others.response.status, few.services.slots.size()]).toEqual([200, 200, 4]);
+  expect(await refusalOf(open(await aFollowed(other), other))).toEqual({ ...refused, comeBack: 1 });
+  for (const stream of [second, another, others]) stream.abort();
+  await eventually(() => few.services.slots.size() === 1 && few.services.tails.size() === 1);
+  expect((await open()).response.status).toBe(200);
+});
+
+test("the newest stream of a user gets the place of the oldest, whose client comes back with its cursor", async () => {
+  const few = await startApiUnderTest({
+    env: { STREAMS_PER_RUN: "1" },
+    timings: { slots: { renewMs: 50, ttlMs: 3_600_000, stayMs: 0 } },
+  });
+  onTestFinished(async () => void (await few.close()));
+  const person = await few.person();
+  const { runId } = await aRunning(few, person);
+  const write = await aWriter(runId, few);
+  const ghost = await openStream(few, { runId, as: person });
+  await ghost.next();
+  const tab = await openStream(few, { runId, as: person });
+  expect([tab.response.status, await ghost.rest()]).toEqual([200, []]);
+  await write(completed(runId));
+  expect((await tab.rest()).map((frame) => frame.id)).toEqual(["1.0", "1.1", null]);
+  await nobodyFollows(few);
+  expect(few.services.slots.size()).toBe(0);
+});
+
+test("a connection that was open for long is closed without done, and its client goes on from its cursor", async () => {
+  const quick = await startApiUnderTest({ timings: { longestMs: 300 } });
+  onTestFinished(async () => void (await quick.close()));
+  const person = await quick.person();
+  const { runId } = await aRunning(quick, person);
+  const write = await aWriter(runId, quick);
+  const long = await openStream(quick, { runId, as: person });
+  expect((await long.rest()).map((frame) => frame.id)).toEqual(["1.0"]);
+  await write(completed(runId));
+  const next = await openStream(quick, { runId, as: person, lastEventId: "1.0" });
+  expect((await next.rest()).map((frame) => frame.id)).toEqual(["1.1", null]);
 });
 
 test("a process that stops ends its streams without done", async () => {

@@ -32,7 +32,7 @@ const stream = createRoute({
   responses: {
     200: { description: "The events", content: { "text/event-stream": { schema: RunEvent } } },
     204: { description: "The run has ended and the caller has everything" },
-    ...problems("not_found", "invalid_cursor"),
+    ...problems("not_found", "invalid_cursor", "too_many_streams"),
   },
 });
 
@@ -51,20 +51,14 @@ const firstFrame = async (
   frames: AsyncGenerator<RunFrame, void, void>,
   reader: StreamReader,
 ): Promise<RunFrame | null> => {
-  try {
-    const first = await frames.next();
-    if (!first.done) return first.value;
-    if (reader.ended() !== null) throw new AppError("unavailable", "This server is about to stop.");
-  } catch (error) {
-    reader.release();
-    throw error;
-  }
-  reader.release();
+  const first = await frames.next();
+  if (!first.done) return first.value;
+  if (reader.ended() !== null) throw new AppError("unavailable", "This server is about to stop.");
   return null;
 };
 
 export const registerStream = (api: Api, services: ApiServices): void => {
-  const { db, tails, eventLog, closing, timings } = services;
+  const { db, tails, slots, eventLog, closing, timings } = services;
 
   api.openapi(stream, async (c) => {
     const { agent_run_id: runId } = c.req.valid("param");
@@ -76,17 +70,26 @@ export const registerStream = (api: Api, services: ApiServices): void => {
     if (c.req.method === "HEAD") return c.body(null, 200);
 
     const { outgoing } = c.env;
-    const reader = openReader(outgoing, { closing, patienceMs: timings.patienceMs });
     const { userId, accountId } = caller;
+    const reader = openReader(outgoing, { closing, patienceMs: timings.patienceMs });
     const ensure = () => ensureLog({ db, log: eventLog }, { runId, scope: { userId, accountId }, as: "reader" });
     const frames = follow({ tails, ensure }, { runId, after, signal: reader.signal });
-    const first = await firstFrame(frames, reader);
-    if (first === null) return c.body(null, 204);
+    const slot = slots.take({ userId, runId, lost: () => reader.end("crowded") });
+    try {
+      // At once: both ask Redis, and the first byte does not wait for two answers in a row.
+      const [first] = await Promise.all([firstFrame(frames, reader), slot.taken]);
+      if (first === null) return c.body(null, 204);
 
-    const mayFollow = async () => Date.now() / 1_000 < caller.expiresAt && (await findRun()) !== null;
-    const headers = c.res.headers;
-    const ended = await sendRun({ outgoing, reader, headers, first, rest: frames, mayFollow, timings });
-    if (ended !== "done") services.log.debug({ run_id: runId, ended }, "a stream ended before its run");
-    return RESPONSE_ALREADY_SENT;
+      const mayFollow = async () => Date.now() / 1_000 < caller.expiresAt && (await findRun()) !== null;
+      const headers = c.res.headers;
+      const ended = await sendRun({ outgoing, reader, headers, first, rest: frames, mayFollow, timings });
+      if (ended !== "done") services.log.debug({ run_id: runId, ended }, "a stream ended before its run");
+      return RESPONSE_ALREADY_SENT;
+    } finally {
+      reader.end("over");
+      reader.release();
+      slot.release();
+      await frames.return();
+    }
   });
 };

@@ -1,5 +1,6 @@
 import { createServer, type ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
+import { promisify } from "node:util";
 import type { RunFrame } from "@cortex/events";
 import { eventually } from "@cortex/testing";
 import { expect, onTestFinished, test } from "vitest";
@@ -12,7 +13,7 @@ const frameOf = (firstSeq: number): RunFrame => ({
   first_seq: firstSeq,
   entries: Array.from({ length: 64 }, () => entry),
 });
-const timings = { heartbeatMs: 60_000, recheckMs: 60_000, patienceMs: 60_000 };
+const timings = { heartbeatMs: 60_000, recheckMs: 60_000, patienceMs: 60_000, longestMs: 600_000 };
 
 interface Streaming {
   socket: Socket;
@@ -21,6 +22,8 @@ interface Streaming {
   /** The most that was ever waiting in this process when the next frame was asked for. */
   mostWaiting: () => number;
   framesTaken: () => number;
+  /** That the server has. */
+  connections: () => Promise<number>;
 }
 
 /** A stream of frames without end to a socket that has not begun to read. */
@@ -69,7 +72,8 @@ const stream = async (
   socket.pause();
   socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
   const { ended } = await began.promise;
-  return { socket, closing, ended, mostWaiting: () => most, framesTaken: () => taken };
+  const connections = promisify(server.getConnections.bind(server));
+  return { socket, closing, ended, mostWaiting: () => most, framesTaken: () => taken, connections };
 };
 
 /** Waits until the writer has filled what the kernel takes and stands still. */
@@ -117,6 +121,19 @@ test("a client that goes, and a process that stops, end it at once, also while i
   await blocked(closing);
   closing.closing.abort();
   expect(await closing.ended).toBe("closing");
+});
+
+test("a connection ends after its time, within a fifth of it, and one that is blocked then is not waited for", async () => {
+  const longestMs = 500;
+  const began = performance.now();
+  const waiting = await stream({ timings: { ...timings, longestMs } });
+  waiting.socket.resume();
+  expect(await waiting.ended).toBe("long");
+  expect(performance.now() - began).toBeGreaterThan(0.8 * longestMs - 50);
+
+  const unread = await stream({ timings: { ...timings, longestMs, patienceMs: 100 } });
+  expect(await unread.ended).toBe("long");
+  await eventually(async () => (await unread.connections()) === 0);
 });
 
 test("a right that cannot be asked about is asked about again; one that is gone ends the stream", async () => {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { RunFrame } from "@cortex/events";
+import { type RunFrame, type SlotTimings, slotTimings } from "@cortex/events";
 import { done, frameText, heartbeat, opening } from "./frame-text.ts";
 import type { ReaderEnd, StreamReader } from "./stream-reader.ts";
 
@@ -10,9 +10,25 @@ export interface StreamTimings {
   recheckMs: number;
   /** How long a client may leave what we wrote unread. */
   patienceMs: number;
+  /**
+   * How long a connection may last; its client comes back with its cursor. So a process that has joined gets its share of the followers, and a
+   * connection whose other end vanished without a word is kept for so long at most.
+   */
+  longestMs: number;
+  /** The places of a user's streams. */
+  slots: SlotTimings;
 }
 
-export const streamTimings: StreamTimings = { heartbeatMs: 15_000, recheckMs: 60_000, patienceMs: 30_000 };
+export const streamTimings: StreamTimings = {
+  heartbeatMs: 15_000,
+  recheckMs: 60_000,
+  patienceMs: 30_000,
+  longestMs: 900_000,
+  slots: slotTimings,
+};
+
+/** Followers that came together must not come back together: the last fifth of the time is left to chance. */
+const spread = 0.2;
 
 const headers = {
   "content-type": "text/event-stream; charset=utf-8",
@@ -29,8 +45,16 @@ export interface SendRunInput {
   rest: AsyncGenerator<RunFrame, void, void>;
   /** Asked every `recheckMs`. It may fail: then the next one decides. */
   mayFollow: () => Promise<boolean>;
-  timings: StreamTimings;
+  timings: Omit<StreamTimings, "slots">;
 }
+
+/** A client that does not take our last words either is not waited for: its connection would stay for ever. */
+const endSoon = (outgoing: ServerResponse, patienceMs: number): void => {
+  outgoing.end();
+  const enough = setTimeout(() => outgoing.destroy(), patienceMs);
+  enough.unref();
+  outgoing.once("close", () => clearTimeout(enough));
+};
 
 /**
  * Writes a run to a client, from the first frame to its end or the client's. Straight to the socket's response: every frame is one awaited
@@ -46,6 +70,7 @@ export const sendRun = async (input: SendRunInput): Promise<ReaderEnd | "done"> 
       () => undefined, // The store is away; a stream that lives on what is in the log already is no harm for another minute.
     );
   }, timings.recheckMs);
+  const longest = setTimeout(() => reader.end("long"), timings.longestMs * (1 - spread * Math.random()));
   try {
     await reader.write(opening + frameText(input.first));
     for await (const frame of rest) await reader.write(frameText(frame));
@@ -54,9 +79,9 @@ export const sendRun = async (input: SendRunInput): Promise<ReaderEnd | "done"> 
   } finally {
     clearInterval(beat);
     clearInterval(check);
-    reader.release();
+    clearTimeout(longest);
     // Whoever does not read would not read our goodbye either.
     if (reader.ended() === "slow" || reader.ended() === "gone") outgoing.destroy();
-    else outgoing.end();
+    else endSoon(outgoing, timings.patienceMs);
   }
 };

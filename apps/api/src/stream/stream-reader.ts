@@ -1,7 +1,10 @@
 import type { ServerResponse } from "node:http";
 
-/** Why a stream ended before its run. `gone`: the client closed; `slow`: it did not read; `revoked`: it may not read any more; `closing`: we stop. */
-export type ReaderEnd = "gone" | "slow" | "revoked" | "closing";
+/**
+ * Why a stream ended before its run. `gone`: the client closed; `slow`: it did not read; `revoked`: it may not read any more; `closing`: we stop;
+ * `crowded`: newer streams of the user have all the places; `long`: it was open for as long as a connection may be; `over`: nothing is left to do.
+ */
+export type ReaderEnd = "gone" | "slow" | "revoked" | "closing" | "crowded" | "long" | "over";
 
 /** The client's side of one stream. */
 export interface StreamReader {

@@ -54,7 +54,7 @@ export const streamTicketSecret = "a secret of a test, thirty-two and more";
 export const startApiUnderTest = async (
   options: {
     env?: Record<string, string>;
-    timings?: StreamTimings;
+    timings?: Partial<StreamTimings>;
     log?: Logger;
     redis?: TestRedis;
   } = {},
@@ -74,6 +74,7 @@ export const startApiUnderTest = async (
     REDIS_URL: redis.url,
     SUPABASE_URL: project.url,
     STREAM_TICKET_SECRET: streamTicketSecret,
+    STREAMS_PER_RUN: "100",
     DEFAULT_MODEL: "demo",
     DATABASE_POOL_SIZE: "6",
     QUEUE_PREFIX: `test-${crypto.randomUUID()}`,

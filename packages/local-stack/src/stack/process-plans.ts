@@ -65,6 +65,7 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
       REDIS_URL: at.redisUrl,
       SUPABASE_URL: at.supabaseUrl,
       STREAM_TICKET_SECRET: at.streamTicketSecret,
+      ...oneUserIsEverybody(environment),
       DEFAULT_MODEL: at.model.defaultModel,
       // The demo model answers for itself only: any other name is refused at once instead of failing in its run.
       ...(at.model.kind === "demo" ? { MODELS: at.model.defaultModel } : {}),
@@ -106,6 +107,12 @@ export function workerPlan(
 
 /** Our auth server signs with ES256 under its own address: settings for another project would open a second door. */
 const onlyOurTokens: Environment = { SUPABASE_JWT_SECRET: undefined, SUPABASE_JWT_ISSUER: undefined };
+
+/** Bounds that keep people from each other are in the way of the one person who is here. */
+const oneUserIsEverybody = (environment: Environment): Environment => ({
+  STREAMS_PER_RUN: environment["STREAMS_PER_RUN"] || "500",
+  STREAMS_PER_USER: environment["STREAMS_PER_USER"] || "2000",
+});
 
 /** Browsers take these for two sites. */
 function consoleOrigins(port: number): string {
