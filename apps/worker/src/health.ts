@@ -1,26 +1,62 @@
 import { createServer } from "node:http";
-import type { WorkerServices } from "./services.ts";
+import type { ConsumerState } from "@cortex/queue";
 
-/** A worker whose heartbeat has failed for this many leases is wedged or cut off: whoever supervises it may restart it. */
-const wedgedAfterLeases = 2;
+export interface HealthDeps {
+  workerId: string;
+  /** Runs that are held. */
+  held: () => number;
+  /** When the last heartbeat got through: milliseconds of the monotonic clock. */
+  lastBeat: () => number;
+  consumer: () => ConsumerState;
+  /** Why the process is about to end itself; null while it is well. */
+  wedged: () => string | null;
+}
+
+interface Answer {
+  status: number;
+  body: Record<string, unknown>;
+}
 
 /**
- * `GET /health` on a private port: 200 while the heartbeat gets through, else 503. Loopback in the local stack; in a container the
- * platform's probe reaches it.
+ * `GET /health` (200: leave it alone, 503: restart it) and `GET /ready` (200: it takes runs, 503: it cannot now, and will by itself) on a private
+ * port. Loopback in the local stack; in a container the platform's probe reaches it.
+ * @param input.wedgedMs a heartbeat that has failed for so long counts as wedged
+ * @param input.leaseMs a heartbeat within it: runs can be held
  */
-export const serveHealth = async (input: {
-  port: number;
-  services: Pick<WorkerServices, "leases" | "settings" | "workerId">;
-}): Promise<{ port: number; close: () => Promise<void> }> => {
-  const { leases, settings, workerId } = input.services;
+export const serveHealth = async (
+  deps: HealthDeps,
+  input: { port: number; wedgedMs: number; leaseMs: number },
+): Promise<{ port: number; close: () => Promise<void> }> => {
+  const silentMs = (): number => performance.now() - deps.lastBeat();
+
+  const health = (): Answer => {
+    const reason = deps.wedged() ?? (silentMs() < input.wedgedMs ? null : "no heartbeat gets through");
+    const { refused } = deps.consumer();
+    const facts = { worker_id: deps.workerId, runs: deps.held(), ...(refused === null ? {} : { queue: refused }) };
+    if (reason === null) return { status: 200, body: { status: "ok", ...facts } };
+    return { status: 503, body: { status: "wedged", reason, ...facts } };
+  };
+
+  const ready = (): Answer => {
+    const { connected, refused } = deps.consumer();
+    const up = { status: "up" };
+    const postgres = silentMs() < input.leaseMs ? up : { status: "down", detail: "no heartbeat gets through" };
+    const redis = refused !== null ? { status: "down", detail: refused } : connected ? up : { status: "down" };
+    const isReady = postgres === up && redis === up;
+    const status = isReady ? "ready" : "not_ready";
+    return { status: isReady ? 200 : 503, body: { status, dependencies: { postgres, redis } } };
+  };
+
+  const answerTo = (method: string | undefined, url: string | undefined): Answer => {
+    if (method === "GET" && url === "/health") return health();
+    if (method === "GET" && url === "/ready") return ready();
+    return { status: 404, body: {} };
+  };
+
   const server = createServer((request, response) => {
-    const silentMs = performance.now() - leases.lastBeat();
-    const alive = silentMs < settings.leaseMs * wedgedAfterLeases;
-    const known = request.method === "GET" && request.url === "/health";
-    response.writeHead(known ? (alive ? 200 : 503) : 404, { "content-type": "application/json" });
-    response.end(
-      JSON.stringify(known ? { status: alive ? "ok" : "wedged", worker_id: workerId, runs: leases.held() } : {}),
-    );
+    const { status, body } = answerTo(request.method, request.url);
+    response.writeHead(status, { "content-type": "application/json" });
+    response.end(JSON.stringify(body));
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

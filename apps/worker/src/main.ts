@@ -1,18 +1,21 @@
+import { readDurability } from "@cortex/db";
 import { armFaults, planFaults } from "@cortex/failpoints";
-import { createLifetime, createLogger, runUntilSignal } from "@cortex/observability";
+import { createLifetime, createLogger, runUntilSignal, watchEventLoop } from "@cortex/observability";
 import { createConsumer } from "@cortex/queue";
 import { announceWorker } from "@cortex/runs";
 import { envOrExit } from "./env.ts";
 import { serveHealth } from "./health.ts";
 import { executeRun } from "./jobs/execute-run.ts";
 import { keepHouse } from "./jobs/keep-house.ts";
+import { watchLiveness } from "./liveness.ts";
+import { untilItSucceeds } from "./until-it-succeeds.ts";
 import { openServices } from "./services.ts";
 
 const env = envOrExit();
 armFaults(planFaults(env));
 const log = createLogger({ name: "worker", level: env.LOG_LEVEL });
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
-runUntilSignal(lifetime, log);
+const ending = runUntilSignal(lifetime, log);
 
 const services = await openServices(env, { log, lifetime });
 const { db, workerId } = services;
@@ -37,12 +40,43 @@ const consumer = createConsumer(
   },
 );
 lifetime.opened("consumer", async () => {
-  // First no new runs, then let go of the ones that are held: each goes back to the queue at its last durable step.
-  await announceWorker(db, { workerId, concurrency, draining: true });
-  await consumer.close();
+  // No new runs, and let go of the ones that are held: each goes back to the queue at its last durable step. Without Postgres, too.
+  const announced = announceWorker(db, { workerId, concurrency, draining: true }).catch((error: unknown) =>
+    log.warn({ err: error }, "nobody could be told that this worker goes"),
+  );
+  await Promise.all([announced, consumer.close()]);
 });
 
-const health = await serveHealth({ port: env.WORKER_HEALTH_PORT, services });
+// Longer than a lease: by then the runs of a process that does not work are somebody else's.
+const wedgedMs = 2 * env.RUN_LEASE_MS;
+const eventLoop = watchEventLoop({ log }, { limitMs: wedgedMs });
+lifetime.opened("event loop", () => eventLoop.close());
+const liveness = watchLiveness(
+  {
+    lastBeat: services.leases.lastBeat,
+    askPostgres: () => readDurability(db),
+    consumer: consumer.state,
+    waiting: services.waitingJobs,
+    onWedged: ending.giveUp,
+  },
+  { concurrency, limitMs: wedgedMs, everyMs: 5_000 },
+);
+lifetime.opened("liveness", () => liveness.close());
+const health = await serveHealth(
+  {
+    workerId,
+    held: services.leases.held,
+    lastBeat: services.leases.lastBeat,
+    consumer: consumer.state,
+    wedged: liveness.wedged,
+  },
+  { port: env.WORKER_HEALTH_PORT, wedgedMs, leaseMs: env.RUN_LEASE_MS },
+);
 lifetime.opened("health", () => health.close());
-await announceWorker(db, { workerId, concurrency, draining: false });
+
+// Postgres and Redis may come after us.
+await untilItSucceeds({ log, what: "announcing this worker" }, () =>
+  announceWorker(db, { workerId, concurrency, draining: false }),
+);
+await consumer.ready();
 log.info({ worker_id: workerId, concurrency, health_port: health.port, tools: services.tools.length }, "worker ready");

@@ -32,14 +32,16 @@ export interface WorkerServices {
   leases: LeaseKeeper;
   deliver: Deliver;
   jobState: Producer["jobState"];
+  /** Deliveries that wait in the queue. */
+  waitingJobs: Producer["waiting"];
   model: Model;
   tools: readonly Tool[];
   openSandbox: (project: { accountId: string; projectId: string }) => OpenSandbox;
 }
 
 /**
- * Opens everything a worker needs, in the order in which it must be closed last in, first out. Wiring only.
- * @throws what an unreachable dependency throws; the lifetime then closes what is open already
+ * Opens everything a worker needs, in the order in which it must be closed last in, first out. Wiring only; neither Postgres nor Redis need be
+ * there yet.
  */
 export const openServices = async (
   env: WorkerEnv,
@@ -114,6 +116,7 @@ export const openServices = async (
     leases,
     deliver: (delivery) => producer.deliver(delivery),
     jobState: (delivery) => producer.jobState(delivery),
+    waitingJobs: () => producer.waiting(),
     model,
     tools: await discoverTools(),
     openSandbox: (project) => openSandboxLazily({ db: database.db, provider, log }, project),

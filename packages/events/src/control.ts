@@ -8,6 +8,16 @@ export const publishStop = async (redis: Redis, runId: string): Promise<void> =>
   await redis.publish(logKeys(runId).control, JSON.stringify({ type: "stop" }));
 };
 
+/** Is this the request to stop? A newer version may ask for something else on the same channel, which an older one does not do. */
+const asksToStop = (text: string): boolean => {
+  try {
+    const request = JSON.parse(text) as { type?: unknown } | null;
+    return request?.type === "stop";
+  } catch {
+    return false;
+  }
+};
+
 export interface ControlListener {
   /** Listens for one run; returns how to end that. */
   watch(runId: string): () => void;
@@ -25,7 +35,9 @@ export const createControlListener = (
       subscriber.listen(logKeys(runId).control, {
         // A request that was missed is found in Postgres with the next heartbeat.
         subscribed: () => {},
-        message: () => onStop({ runId }),
+        message: (text) => {
+          if (asksToStop(text)) onStop({ runId });
+        },
       }),
     close: () => subscriber.close(),
   };

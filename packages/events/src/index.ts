@@ -7,4 +7,5 @@ export { createLogWriter } from "./log-writer.ts";
 export { connectRedis } from "./redis-connection.ts";
 export { createStreamSlots, type SlotTimings, slotTimings, type StreamSlots } from "./stream-slots.ts";
 export { createSubscriber } from "./subscriber.ts";
+export type { EnsureLog } from "./tail.ts";
 export { createTails, type Tails } from "./tails.ts";

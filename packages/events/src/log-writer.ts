@@ -78,18 +78,20 @@ interface Waiter {
 
 const firstPauseMs = 20;
 const longestPauseMs = 500;
-/** A log that is behind is tried this often while nothing durable asks for it. > longestPauseMs: it is no hurry any more. */
+/** A log that is behind is tried this often, whether something happens or not. > longestPauseMs: it is no hurry any more. */
 const probeMs = 1_000;
 
+/** @param input `behind`: Redis could not be asked where the log stands, so it is brought up when that can be done */
 export const createLogWriter = (
   deps: LogWriterDeps,
-  input: { runId: string; attempt: number } & LogPosition,
+  input: { runId: string; attempt: number } & (LogPosition | { behind: true }),
   settings: LogWriterSettings = defaultLogWriterSettings,
 ): LogWriter => {
   const { logger } = deps;
   const { runId } = input;
   const clock = deps.clock ?? systemClock;
-  const appender = createExactAppender(deps, input);
+  const isBehindAtFirst = "behind" in input;
+  const appender = createExactAppender(deps, isBehindAtFirst ? { ...input, epoch: 1, length: 0 } : input);
   const pending = createPendingEvents();
   /** Durable events by identity: given here and taken care of; in a recovered log before they were given. */
   const given = new Set<string>();
@@ -101,7 +103,9 @@ export const createLogWriter = (
   let callOffFlush: (() => void) | null = null;
   let lastFlush = -Infinity;
   let inTrouble = false;
-  let behind = false;
+  let behind = isBehindAtFirst;
+  /** When Redis was last found away. */
+  let lastTrouble = -Infinity;
   let closing = false;
   let fenced: FencedError | null = null;
 
@@ -146,6 +150,7 @@ export const createLogWriter = (
   /** What to do when Redis (or, in a recovery, Postgres) did not answer: wait and try again, or give these events up. */
   const giveUp = (isDurable: boolean, error: unknown): void => {
     pending.losePreviews();
+    lastTrouble = clock.now();
     if (!isDurable || behind) return;
     behind = true;
     logger.warn({ err: error, runId, ...appender.position() }, "live log is behind: Redis did not take its events");
@@ -153,6 +158,8 @@ export const createLogWriter = (
 
   /** Sends a batch, or gives it up within its patience. Returns why this writer has to stop, or null. */
   const write = async (taken: readonly Pending[], isDurable: boolean): Promise<FencedError | null> => {
+    // They are in Postgres, from which the log is brought up when Redis is back: nobody waits for one that was away a moment ago.
+    if (behind && clock.now() - lastTrouble < probeMs) return null;
     let batch = taken.filter(({ event }) => !isInLog(event));
     let events: readonly UnplacedEvent[] | null = null;
     let isLost = behind;
@@ -207,9 +214,9 @@ export const createLogWriter = (
   const isDue = (): boolean => {
     if (fenced) return false;
     if (waiters.length > 0) return true;
-    if (behind) return clock.now() - lastFlush >= probeMs;
-    if (pending.isEmpty()) return false;
-    const wait = lastFlush + settings.flushMs - clock.now();
+    if (behind && closing) return false;
+    if (!behind && pending.isEmpty()) return false;
+    const wait = behind ? lastTrouble + probeMs - clock.now() : lastFlush + settings.flushMs - clock.now();
     if (wait <= 0 || closing || pending.size() > settings.bufferSize) return true;
     callOffFlush ??= clock.after(wait, () => {
       callOffFlush = null;
@@ -255,6 +262,8 @@ export const createLogWriter = (
     return state?.closed ? formatCursor({ epoch: state.epoch, seq: state.length - 1 }) : null;
   };
 
+  if (behind) start();
+
   return {
     preview: (event) => {
       if (fenced) return Promise.reject(fenced);
@@ -269,8 +278,10 @@ export const createLogWriter = (
       try {
         await durable(events);
       } catch (error) {
-        if (error instanceof FencedError && error.reason === "closed") return foreignEnd();
-        throw error;
+        // A log that was behind may have been brought to its end already, from what ending the run has stored.
+        const cursor = error instanceof FencedError ? await foreignEnd() : null;
+        if (cursor === null) throw error;
+        return cursor;
       }
       const { epoch, length } = appender.position();
       return behind ? null : formatCursor({ epoch, seq: length - 1 });
@@ -281,6 +292,7 @@ export const createLogWriter = (
       closing = true;
       start();
       await idle;
+      callOffFlush?.();
     },
   };
 };

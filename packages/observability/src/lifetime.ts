@@ -56,13 +56,22 @@ export const createLifetime = (options: { log: Logger; timeoutMs: number }): Lif
   };
 };
 
+/** After an uncaught error nothing of this process is to be trusted: long enough to hand work over, if that still goes. */
+const brokenMs = 2_000;
+
 /**
- * Runs a process until it is told to stop: SIGTERM and SIGINT close the lifetime and exit 0 (1 if something would not close); an
- * uncaught error is logged and ends the process with 1, because a half-dead process is worse than a restarted one.
+ * Runs a process until it is told to stop: SIGTERM and SIGINT close the lifetime and exit 0 (1 if something would not close). A signal that comes
+ * again changes nothing: a terminal and a supervisor often both send one. An uncaught error is logged and ends the process with 1, because a
+ * half-dead process is worse than a restarted one.
+ * @returns ends the process with 1 after closing the lifetime, for whoever notices that it no longer works
  */
-export const runUntilSignal = (lifetime: Lifetime, log: Logger): void => {
+export const runUntilSignal = (lifetime: Lifetime, log: Logger): { giveUp(reason: string): void } => {
   const leave = (code: number) => {
     void lifetime.close().then((clean) => process.exit(clean ? code : 1));
+  };
+  const broken = () => {
+    setTimeout(() => process.exit(1), brokenMs);
+    leave(1);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
@@ -72,10 +81,16 @@ export const runUntilSignal = (lifetime: Lifetime, log: Logger): void => {
   }
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "uncaught error");
-    leave(1);
+    broken();
   });
   process.on("unhandledRejection", (reason) => {
     log.fatal({ err: reason }, "unhandled rejection");
-    leave(1);
+    broken();
   });
+  return {
+    giveUp: (reason) => {
+      log.fatal({ reason }, "this process no longer works and ends");
+      leave(1);
+    },
+  };
 };

@@ -21,6 +21,8 @@ export interface ConsumerOptions {
 }
 
 export interface ConsumerState {
+  /** There is a connection to Redis. */
+  connected: boolean;
   /** Runs that are being worked on. */
   running: number;
   /** When the last one was begun (or the consumer, before the first): milliseconds of the monotonic clock. */
@@ -191,7 +193,12 @@ export const createConsumer = (options: ConsumerOptions, handler: RunHandler): C
 
   return {
     ready: () => ready.promise,
-    state: () => ({ running: running.size, lastBegun, refused: breaker.reason() }),
+    state: () => ({
+      connected: connection.status === "ready",
+      running: running.size,
+      lastBegun,
+      refused: breaker.reason(),
+    }),
     close: async () => {
       closing = true;
       breaker.close();

@@ -16,7 +16,7 @@ export interface Producer {
    * Rejects if Redis does not answer.
    */
   jobState(delivery: RunDelivery): Promise<"waiting" | "active" | "absent">;
-  /** How many deliveries wait for a worker. Rejects if Redis does not answer. */
+  /** How many deliveries wait for a worker; none while somebody has paused the queue. Rejects if Redis does not answer. */
   waiting(): Promise<number>;
   close(): Promise<void>;
 }
@@ -50,6 +50,7 @@ export const createProducer = (input: { redisUrl: string; prefix: string; log: L
   });
   const complain = complainSeldom(log, "queue");
   queue.on("error", complain);
+  const waitingNow = async (): Promise<number> => ((await queue.isPaused()) ? 0 : queue.getWaitingCount());
   const underWay = new Set<Promise<unknown>>();
 
   return {
@@ -66,7 +67,7 @@ export const createProducer = (input: { redisUrl: string; prefix: string; log: L
       if (state === "active") return "active";
       return waitingStates.has(state) ? "waiting" : "absent";
     },
-    waiting: () => within(commandTimeoutMs, "jobs that wait", queue.getWaitingCount()),
+    waiting: () => within(commandTimeoutMs, "jobs that wait", waitingNow()),
     close: async () => {
       try {
         await within(

@@ -266,8 +266,10 @@ test("giving work neither waits nor throws while Redis is away, and nothing is k
   const prefix = aPrefix();
   const producer = aProducer(prefix, own.url);
   const before = aDelivery();
-  producer.deliver(before);
-  await eventually(async () => (await producer.jobState(before)) !== "absent");
+  await eventually(async () => {
+    producer.deliver(before);
+    return (await producer.jobState(before)) !== "absent";
+  });
   await own.kill();
   const during = aDelivery();
   producer.deliver(during);

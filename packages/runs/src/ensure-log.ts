@@ -49,6 +49,11 @@ export interface EnsureLogInput {
    * who found no log creates it, and leaves an existing one alone.
    */
   as: "writer" | "reader";
+  /**
+   * The log as far as the caller knows it. One of that epoch that is shorter now, or of an earlier one, has lost its end (a Redis that was
+   * restored from an older state): what was shown from there must never be said again in other words, so it is lost as a whole.
+   */
+  seen?: { epoch: number; length: number } | null;
 }
 
 interface Deps {
@@ -71,7 +76,7 @@ const wholeLog = 1_000_000;
 export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogState | null> => {
   for (;;) {
     const present = await deps.log.read({ runId: input.runId, from: 0, limit: input.as === "writer" ? wholeLog : 0 });
-    if (!present) {
+    if (!present || isCutShort(present, input)) {
       const created = await createLog(deps, input);
       if (created !== "present") return created;
       continue;
@@ -102,6 +107,11 @@ const missingEvents = (present: readonly UnplacedEvent[], facts: RunFacts): Unpl
   return [...missing.slice(0, -1), ...taken, last];
 };
 
+const isCutShort = (present: LogState, { seen }: EnsureLogInput): boolean =>
+  seen !== undefined &&
+  seen !== null &&
+  (present.epoch < seen.epoch || (present.epoch === seen.epoch && present.length < seen.length));
+
 /** Of all who see the same loss one rebuilds: whoever holds this lock of the run. The number only keeps our locks apart from others'. */
 const rebuildLock = 7_262_020;
 
@@ -117,10 +127,11 @@ const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "prese
     const facts = await runFacts(tx, input);
     if (!facts) return null;
     // Looked at again under the lock; a Redis call inside a transaction, in a path that is taken when a log is lost.
-    if (await deps.log.read({ runId: input.runId, from: 0, limit: 0 })) return "present";
+    const present = await deps.log.read({ runId: input.runId, from: 0, limit: 0 });
+    if (present && !isCutShort(present, input)) return "present";
     const { run } = facts;
     // Before the first claim nothing but `run.queued` can have been there: creating it again is no loss.
-    const never = workedAttempts(run) === 0;
+    const never = workedAttempts(run) === 0 && !present;
     const epoch = never ? run.log_epoch : run.log_epoch + 1;
     if (!never) {
       await sql`select cortex.raise_log_epoch(${run.id}, ${run.log_epoch})`.execute(tx);

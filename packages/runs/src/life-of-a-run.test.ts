@@ -267,6 +267,31 @@ test("a lost log is rebuilt under the next epoch with everything durable, by wri
   await expectExactLog(run.id, place.accountId);
 });
 
+test.each(["writer", "reader"] as const)(
+  "a log that has lost its end is lost as a whole to the %s who has seen it",
+  async (as) => {
+    const { place, run } = await aClaimedRun();
+    const { recorder } = await aRecorder(run);
+    await recorder.record(answered(0, "", [{ id: "call-1", name: "calculator", effect: "pure" }]));
+    await database.owner.query("update cortex.agent_runs set claimed_at = now() - interval '1 minute' where id = $1", [
+      run.id,
+    ]);
+    const seen = { epoch: 1, length: log.entries(run.id).length };
+    const ensure = (shown: typeof seen) =>
+      ensureLog(
+        { db: worker.db, log },
+        { runId: run.id, scope: { userId: null, accountId: place.accountId }, as, seen: shown },
+      );
+    expect(await ensure(seen)).toMatchObject(seen);
+    log.forgetLast(run.id);
+    // Under the old epoch another entry would come to stand where a follower has read one already.
+    expect(await ensure(seen)).toMatchObject({ epoch: 2 });
+    expect(log.entries(run.id)[0]).toMatchObject({ type: "resync" });
+    await expectExactLog(run.id, place.accountId);
+    expect(await ensure(seen)).toMatchObject({ epoch: 2 });
+  },
+);
+
 test("a successor appends what a dead attempt committed but did not get out", async () => {
   const { place, run } = await aClaimedRun();
   const state = await openLog({ db: worker.db, log }, run);

@@ -1,6 +1,6 @@
 import { AppError, type Cursor, parseCursor, RunEvent, RunId } from "@cortex/contracts";
 import { asUser } from "@cortex/db";
-import { follow, type RunFrame } from "@cortex/events";
+import { type EnsureLog, follow, type RunFrame } from "@cortex/events";
 import { ensureLog, findFollowedRun } from "@cortex/runs";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { createRoute, z } from "@hono/zod-openapi";
@@ -71,8 +71,13 @@ export const registerStream = (api: Api, services: ApiServices): void => {
 
     const { outgoing } = c.env;
     const { userId, accountId } = caller;
+<<<<<<< HEAD
     const reader = openReader(outgoing, { closing, patienceMs: timings.patienceMs });
     const ensure = () => ensureLog({ db, log: eventLog }, { runId, scope: { userId, accountId }, as: "reader" });
+=======
+    const ensure: EnsureLog = ({ seen }) =>
+      ensureLog({ db, log: eventLog }, { runId, scope: { userId, accountId }, as: "reader", seen });
+>>>>>>> adb6fcb (feat(worker): starts in any order, notices that it is of no use, and runs without Redis)
     const frames = follow({ tails, ensure }, { runId, after, signal: reader.signal });
     const slot = slots.take({ userId, runId, lost: () => reader.end("crowded") });
     try {

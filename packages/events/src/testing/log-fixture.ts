@@ -14,6 +14,8 @@ interface WriterOptions {
   settings?: Partial<LogWriterSettings>;
   length?: number;
   attempt?: number;
+  /** Redis was away when it began. */
+  behind?: true;
 }
 
 /** Real logs for a test file, and a network that can be broken. */
@@ -48,7 +50,11 @@ export const openLogFixture = async () => {
       const clock = options.clock && { clock: options.clock };
       return createLogWriter(
         { log: options.log ?? log, recover: run.recover, identity, logger: silentLogger(), ...clock },
-        { runId: run.runId, attempt: options.attempt ?? 1, epoch: 1, length: options.length ?? run.stored.length },
+        {
+          runId: run.runId,
+          attempt: options.attempt ?? 1,
+          ...(options.behind ? { behind: true } : { epoch: 1, length: options.length ?? run.stored.length }),
+        },
         { ...defaultLogWriterSettings, ...options.settings },
       );
     },

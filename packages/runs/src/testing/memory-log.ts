@@ -7,6 +7,8 @@ import type { LogSink } from "../log-sink.ts";
 export const createMemoryLog = (): LogPort & {
   entries(runId: string): UnplacedEvent[];
   flush(): void;
+  /** Forgets the last entry, as a Redis does that is restored from an older state. */
+  forgetLast(runId: string): void;
   sink(runId: string, state: LogState): LogSink;
 } => {
   const logs = new Map<string, { epoch: number; attempt: number; entries: string[] }>();
@@ -54,6 +56,7 @@ export const createMemoryLog = (): LogPort & {
     ...log,
     entries: (runId) => (logs.get(runId)?.entries ?? []).map((entry) => JSON.parse(entry) as UnplacedEvent),
     flush: () => logs.clear(),
+    forgetLast: (runId) => void logs.get(runId)?.entries.pop(),
     sink: (runId, opened) => {
       let { epoch, length, attempt } = opened;
       const append = async (events: readonly UnplacedEvent[]) => {
