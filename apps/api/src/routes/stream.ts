@@ -71,13 +71,9 @@ export const registerStream = (api: Api, services: ApiServices): void => {
 
     const { outgoing } = c.env;
     const { userId, accountId } = caller;
-<<<<<<< HEAD
     const reader = openReader(outgoing, { closing, patienceMs: timings.patienceMs });
-    const ensure = () => ensureLog({ db, log: eventLog }, { runId, scope: { userId, accountId }, as: "reader" });
-=======
     const ensure: EnsureLog = ({ seen }) =>
       ensureLog({ db, log: eventLog }, { runId, scope: { userId, accountId }, as: "reader", seen });
->>>>>>> adb6fcb (feat(worker): starts in any order, notices that it is of no use, and runs without Redis)
     const frames = follow({ tails, ensure }, { runId, after, signal: reader.signal });
     const slot = slots.take({ userId, runId, lost: () => reader.end("crowded") });
     try {

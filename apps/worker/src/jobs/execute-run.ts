@@ -80,9 +80,9 @@ export const executeRun = async (
 };
 
 /** Where the log stands. Without Redis an attempt begins all the same: what it does is stored in Postgres, and the log is brought up later. */
-const placeInLog = async (services: WorkerServices, run: ClaimedRun) => {
+const placeInLog = async (services: WorkerServices, run: ClaimedRun, { outlast }: Lease) => {
   try {
-    const { epoch, length } = await openLog({ db: services.db, log: services.eventLog }, run);
+    const { epoch, length } = await outlast(() => openLog({ db: services.db, log: services.eventLog }, run));
     return { epoch, length };
   } catch (error) {
     if (error instanceof FencedError) throw error;
@@ -94,24 +94,13 @@ const placeInLog = async (services: WorkerServices, run: ClaimedRun) => {
 /** An attempt from its claim to the end of the run, or to where it lets go. */
 const attempt = async (services: WorkerServices, run: ClaimedRun, lease: Lease): Promise<JobVerdict> => {
   const { db, eventLog, log } = services;
-<<<<<<< HEAD
   const { outlast } = lease;
-  const [state, input] = await Promise.all([
-    outlast(() => openLog({ db, log: eventLog }, run)),
-    outlast(() => readRunInput(db, run)),
-  ]);
-=======
-  const [place, input] = await Promise.all([placeInLog(services, run), readRunInput(db, run)]);
->>>>>>> adb6fcb (feat(worker): starts in any order, notices that it is of no use, and runs without Redis)
+  const [place, input] = await Promise.all([placeInLog(services, run, lease), outlast(() => readRunInput(db, run))]);
   const scope = { userId: null, accountId: run.account_id };
   const writer = createLogWriter(
     {
       log: eventLog,
-<<<<<<< HEAD
-      recover: () => outlast(() => ensureLog({ db, log: eventLog }, { runId: run.id, scope, as: "writer" })),
-=======
-      recover: (seen) => ensureLog({ db, log: eventLog }, { runId: run.id, scope, as: "writer", seen }),
->>>>>>> adb6fcb (feat(worker): starts in any order, notices that it is of no use, and runs without Redis)
+      recover: (seen) => outlast(() => ensureLog({ db, log: eventLog }, { runId: run.id, scope, as: "writer", seen })),
       identity: eventIdentity,
       logger: log,
     },
