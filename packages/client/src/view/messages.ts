@@ -1,6 +1,6 @@
 import type { Message, RunEvent } from "@cortex/contracts";
 import type { MessageView, RunView } from "./run-view.ts";
-import { voidCalls } from "./tool-calls.ts";
+import { declareCalls, voidCalls } from "./tool-calls.ts";
 
 type Of<Type extends RunEvent["type"]> = Extract<RunEvent, { type: Type }>;
 
@@ -10,7 +10,7 @@ export const appendText = (view: RunView, event: Of<"message.delta">): RunView =
 export const appendReasoning = (view: RunView, event: Of<"reasoning.delta">): RunView =>
   preview(view, event.message_id, (message) => ({ ...message, reasoning: message.reasoning + event.text }));
 
-/** The whole message takes the place of its preview. Calls that it does not make after all were never made. */
+/** The whole message takes the place of its preview. It says which calls are made, and in which order. */
 export const completeMessage = (view: RunView, { message }: Of<"message.completed">): RunView => {
   const known = view.messages.find(({ id }) => id === message.id);
   const whole: MessageView = {
@@ -22,18 +22,19 @@ export const completeMessage = (view: RunView, { message }: Of<"message.complete
     message,
   };
   const messages = known ? view.messages.map((each) => (each === known ? whole : each)) : [...view.messages, whole];
-  const made = new Set((message.tool_calls ?? []).map(({ id }) => id));
-  return message.role === "assistant" ? voidCalls({ ...view, messages }, (id) => !made.has(id)) : { ...view, messages };
+  return message.role === "assistant"
+    ? declareCalls({ ...view, messages }, message.tool_calls ?? [])
+    : { ...view, messages };
 };
 
 /** Its deltas are void, and so are the calls that were being written with it. */
 export const discardMessage = (view: RunView, event: Of<"message.discarded">): RunView =>
-  voidCalls({ ...view, messages: view.messages.filter(({ id }) => id !== event.message_id) }, () => true);
+  voidCalls({ ...view, messages: view.messages.filter(({ id }) => id !== event.message_id) });
 
 /** Everything that is only a preview so far is void: an attempt ended without completing it. */
 export const withoutPreviews = (view: RunView): RunView => {
   const stored = view.messages.filter(({ status }) => status !== "streaming");
-  return voidCalls(stored.length === view.messages.length ? view : { ...view, messages: stored }, () => true);
+  return voidCalls(stored.length === view.messages.length ? view : { ...view, messages: stored });
 };
 
 const preview = (view: RunView, id: string, change: (message: MessageView) => MessageView): RunView => {

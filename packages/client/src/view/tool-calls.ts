@@ -33,10 +33,21 @@ export const endCall = (view: RunView, event: Of<"tool_call.completed">): RunVie
     durationMs: event.duration_ms,
   }));
 
-/** Calls whose arguments were still being written, of those ids: they were never made. */
-export const voidCalls = (view: RunView, isVoid: (id: string) => boolean): RunView => {
-  const toolCalls = view.toolCalls.filter((call) => call.status !== "writing" || !isVoid(call.id));
-  return toolCalls.length === view.toolCalls.length ? view : { ...view, toolCalls };
+/** Calls whose arguments were still being written: they were never made. */
+export const voidCalls = (view: RunView): RunView => declareCalls(view, []);
+
+/**
+ * Of the calls that were being written these are made, in this order. Their previews alone do not say that: of a log that was rebuilt meanwhile
+ * the first ones are missing.
+ */
+export const declareCalls = (view: RunView, requests: readonly { id: string; name: string }[]): RunView => {
+  const made = view.toolCalls.filter(({ status }) => status !== "writing");
+  if (requests.length === 0 && made.length === view.toolCalls.length) return view;
+  const known = new Set(made.map(({ id }) => id));
+  const declared = requests
+    .filter(({ id }) => !known.has(id))
+    .map(({ id, name }) => view.toolCalls.findLast((call) => call.id === id) ?? writtenCall(id, name));
+  return { ...view, toolCalls: [...made, ...declared] };
 };
 
 /** A new attempt makes or settles what was running: what it printed before is void. */
