@@ -50,6 +50,9 @@ export const WorkerEnv = z.object({
     .default(5_000)
     .describe("how often the queue looks for jobs of dead workers; at most QUEUE_LOCK_MS"),
   RUN_MAX_MS: milliseconds.default(2 * 60 * 60 * 1_000).describe("longest life of a run"),
+  RUN_MAX_WAIT_MS: milliseconds
+    .default(30 * 60 * 1_000)
+    .describe("how long one step of a run may wait for a model's provider that lets nobody through"),
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin").describe("the host's, where bubblewrap is looked for"),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])

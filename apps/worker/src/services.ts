@@ -56,6 +56,7 @@ export const openServices = async (
     giveUpAfterMs: Math.floor((env.RUN_LEASE_MS * 2) / 3),
     sweepMs: env.RUN_SWEEP_MS,
     maxRunMs: env.RUN_MAX_MS,
+    maxWaitMs: env.RUN_MAX_WAIT_MS,
   };
   const database = openDatabase({
     url: env.DATABASE_URL,

@@ -57,6 +57,7 @@ test("a file is written in the sandbox and shown, and the project's next run fin
 
 test.for([
   ["[[fail=401]]", "model_auth"],
+  ["[[fail=budget]]", "model_budget"],
   ["[[garbage]]", "model_malformed"],
   ["[[fail=context]]", "context_overflow"],
   ["[[fail=policy]]", "model_refused"],

@@ -103,6 +103,18 @@ export type AgentOutcome = AgentTotals &
         interrupted: InterruptedAnswer | null;
       }
     | {
+        /**
+         * The provider lets nobody through for now. The step that was asked for has left nothing: run the agent again later, with the same
+         * `firstStep`. Whoever cannot wait ends the run with this code and message.
+         */
+        kind: "waiting";
+        reason: "provider_limit";
+        code: RunErrorCode;
+        message: string;
+        /** What the provider asks for; null: it does not say. */
+        retryAfterMs: number | null;
+      }
+    | {
         kind: "aborted";
         /** The reason of the caller's signal. */
         reason: unknown;

@@ -67,13 +67,37 @@ test("nothing was shown, so nothing is discarded", async () => {
 test("failures that another try cannot help, or that were tried already, end the run at once", async () => {
   for (const error of [
     new ModelError("context_overflow", { phase: "answer" }),
-    new ModelError("model_rate_limited", { phase: "request" }),
+    new ModelError("model_upstream", { phase: "request" }),
   ]) {
     const model = scriptedModel(breaks([], error));
     const { outcome } = await play({ model, tools: [] });
     expect(outcome).toMatchObject({ kind: "failed", code: error.code, interrupted: null });
     expect(model.requests).toHaveLength(1);
   }
+});
+
+test("a limit that cuts an answer takes it back, and says what it has cost", async () => {
+  const limited = new ModelError("model_rate_limited", { phase: "answer", retryAfterMs: 7_000 });
+  const model = scriptedModel(breaks([text("Once upon")], limited));
+  const { events, outcome } = await play({ model, tools: [] });
+  expect(shape(events)).toEqual(["step.started", "message.delta", "message.discarded"]);
+  expect(outcome).toMatchObject({ kind: "waiting", code: "model_rate_limited", retryAfterMs: 7_000 });
+  expect(outcome.unreported.usage).toMatchObject({ estimated: true, output_tokens: 3 });
+  // It names the time of its end: asking before that would only be refused again.
+  expect(model.requests).toHaveLength(1);
+});
+
+test("a run that was limited goes on with the step that it could not begin", async () => {
+  const limited = new ModelError("model_rate_limited", { phase: "request" });
+  const first = await play({
+    model: scriptedModel(calls({ name: "nothing", args: {} }), breaks([], limited)),
+    tools: [],
+  });
+  expect(first.outcome).toMatchObject({ kind: "waiting", retryAfterMs: null });
+  expect(ofType(first.events, "step.completed")).toHaveLength(1);
+  const second = await play({ model: scriptedModel(says("Here.")), tools: [] }, anInput({ firstStep: 1 }));
+  expect(second.outcome.kind).toBe("completed");
+  expect(ofType(second.events, "step.started")[0]?.step).toBe(1);
 });
 
 test("an exception of an adapter is our fault and says nothing of itself", async () => {

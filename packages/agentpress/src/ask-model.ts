@@ -27,6 +27,8 @@ export interface AskInput {
 
 export type Asked =
   | { kind: "answered"; answer: Answer; finish: FinishReason }
+  /** The provider lets nobody through for now; everything that was shown is taken back. */
+  | { kind: "limited"; error: ModelError }
   | { kind: "failed"; error: ModelError; interrupted: InterruptedAnswer | null }
   /** `leftBehind`: the model did not react to the abort and may still be writing. */
   | { kind: "aborted"; interrupted: InterruptedAnswer | null; leftBehind: boolean };
@@ -54,6 +56,9 @@ const judge = (answer: Answer, thrown: ModelError | null): Verdict => {
   }
 };
 
+/** A limit that names its end is not asked again before that. */
+const mayAskSoon = (error: ModelError): boolean => !error.limited || error.facts.retryAfterMs === undefined;
+
 /** What was shown of an answer, which may be thoughts and half of a call only: then its text is empty. Null: nothing was. */
 const interruption = (answer: Answer): InterruptedAnswer | null =>
   answer.shown ? { id: answer.id, text: answer.text, tool_calls: [], status: "interrupted" } : null;
@@ -66,7 +71,7 @@ const charge = (answer: Answer, input: AskInput): void => {
 /**
  * Asks the model for one whole answer and shows it while it is written. An answer that breaks off, cannot be read or is empty is given
  * up, which is said with `message.discarded`, and asked for again under a new message id. That is safe because nothing acts on an answer
- * before it is whole.
+ * before it is whole. So it is with one that a limit of the provider cuts, but that one may have to wait longer than this function does.
  */
 export async function* askModel(
   model: Model,
@@ -94,11 +99,11 @@ export async function* askModel(
     const verdict = judge(answer, thrown);
     if ("finish" in verdict) return { kind: "answered", answer, finish: verdict.finish };
     if (signal.aborted) return { kind: "aborted", interrupted: interruption(answer), leftBehind: patience.isOver() };
-    const wait = input.retriesMs[retries];
-    if (!verdict.retry || wait === undefined) {
-      return { kind: "failed", error: verdict.error, interrupted: interruption(answer) };
-    }
-    if (answer.shown) yield { type: "message.discarded", message_id: answer.id, reason: verdict.error.code };
+    const { error } = verdict;
+    const wait = verdict.retry && mayAskSoon(error) ? input.retriesMs[retries] : undefined;
+    if (wait === undefined && !error.limited) return { kind: "failed", error, interrupted: interruption(answer) };
+    if (answer.shown) yield { type: "message.discarded", message_id: answer.id, reason: error.code };
+    if (wait === undefined) return { kind: "limited", error };
     try {
       await delay(Math.random() * wait, undefined, { signal });
     } catch {

@@ -68,6 +68,15 @@ export class ModelError extends Error {
   get retryable(): boolean {
     return isRetryable(this.code);
   }
+
+  /**
+   * The provider is there and lets nobody through for now: waiting helps, however long it takes. 529 says nothing else; a 503 may be any
+   * failure, unless it names the time of its end.
+   */
+  get limited(): boolean {
+    const { status, retryAfterMs } = this.facts;
+    return this.code === "model_rate_limited" || status === 529 || (status === 503 && retryAfterMs !== undefined);
+  }
 }
 
 /** Whatever a model threw, as a `ModelError`. An unexpected exception is `internal`: a fault of ours, not of the model. */

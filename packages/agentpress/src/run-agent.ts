@@ -44,7 +44,7 @@ async function* loop(run: Run): AsyncGenerator<AgentEvent, AgentOutcome, void> {
  * Messages in, events out: it keeps nothing and does not know where the events go. Take `model.completed` as a barrier: no tool of that
  * answer acts before the next event is asked for. Leaving the iteration early ends everything that is running.
  *
- * Failures of the model, of tools and of limits are outcomes. It throws only what a hook throws.
+ * Failures of the model, of tools and of limits are outcomes; a provider that limits us is one that may be waited for. It throws only what a hook throws.
  * @param signal aborting it ends the run at once; its reason is handed back in the outcome
  */
 export async function* runAgent(

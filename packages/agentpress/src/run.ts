@@ -2,7 +2,7 @@ import type { KilledCommand, RunErrorCode } from "@cortex/contracts";
 import type { AgentDeps, AgentInput, AgentOutcome, InterruptedAnswer } from "./agent.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { InputEstimate } from "./context/tokens.ts";
-import { isRetryable, sentenceFor } from "./errors.ts";
+import { isRetryable, type ModelError, sentenceFor } from "./errors.ts";
 import type { AgentMessage } from "./messages.ts";
 import type { ModelPrice } from "./models/catalogue.ts";
 import type { Spending } from "./spending.ts";
@@ -34,6 +34,16 @@ export const failed = (
   message: details.message ?? sentenceFor(code),
   retryable: isRetryable(code),
   interrupted: details.interrupted ?? null,
+  ...run.spending.totals(),
+});
+
+/** The end of this run of the engine, not of the run: it may be gone on with. */
+export const waiting = (run: Run, error: ModelError): AgentOutcome => ({
+  kind: "waiting",
+  reason: "provider_limit",
+  code: error.code,
+  message: error.message,
+  retryAfterMs: error.facts.retryAfterMs ?? null,
   ...run.spending.totals(),
 });
 

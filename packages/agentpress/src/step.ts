@@ -4,7 +4,7 @@ import { estimateInput } from "./context/tokens.ts";
 import type { AgentEvent, ModelCompleted } from "./events.ts";
 import { type AgentMessage, type AssistantMessage, textContent } from "./messages.ts";
 import type { ModelRequest } from "./model.ts";
-import { afterCalls, cutShort, failed, type Run, staysOpen, type StepResult } from "./run.ts";
+import { afterCalls, cutShort, failed, type Run, staysOpen, type StepResult, waiting } from "./run.ts";
 import { runStepCalls } from "./step-calls.ts";
 import { affordableOutput, defaultMaxRepeatedCalls, refusalOf } from "./stop.ts";
 import { claimsOf } from "./tool-calls.ts";
@@ -94,11 +94,12 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
       }),
     };
   }
-  if (asked.kind === "failed") {
-    const { error, interrupted } = asked;
+  if (asked.kind === "failed" || asked.kind === "limited") {
+    const { error } = asked;
     const { cause, ...facts } = error.facts;
     deps.log?.warn({ err: cause ?? error, run_id: input.runId, step, code: error.code, ...facts }, "model call failed");
-    return { outcome: failed(run, error.code, { message: error.message, interrupted }) };
+    if (asked.kind === "limited") return { outcome: waiting(run, error) };
+    return { outcome: failed(run, error.code, { message: error.message, interrupted: asked.interrupted }) };
   }
 
   const { answer, finish } = asked;

@@ -1,6 +1,7 @@
 import { settleUsage } from "@cortex/billing";
 import { addUsage, addUsd, type Usage, type Usd } from "@cortex/contracts";
 import { asAccount, type Db, jsonText, type Tx } from "@cortex/db";
+import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
 import type { EngineOutcome, EngineWait } from "./engine-events.ts";
 import type { LogSink } from "./log-sink.ts";
@@ -51,6 +52,7 @@ export const parkRun = async (
   );
   switch (parked.kind) {
     case "parked":
+      await failpoint("park.after_commit");
       await deps.sink.durable([waitingEvent(parked.wait)]);
       return { kind: "parked", resumeAt: parked.wait.resume_at };
     case "give_up": {

@@ -8,6 +8,8 @@ import {
   claimRun,
   createOutlast,
   createRecorder,
+  type EngineOutcome,
+  type EngineWait,
   ensureLog,
   eventIdentity,
   FencedError,
@@ -128,15 +130,15 @@ const untilItEnds = async (
   recorder: Recorder,
 ): Promise<JobVerdict> => {
   for (let input = first; ; input = await lease.outlast(() => readRunInput(services.db, run))) {
-    const outcome = await drive(services, run, lease, input, recorder);
-    if (outcome.kind === "aborted") {
+    const driven = await drive(services, run, lease, input, recorder);
+    if (driven.kind === "aborted") {
       const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
       if (reason === "lost") {
         services.log.warn("the lease was lost; let go, another worker goes on");
         return { kind: "done" };
       }
       if (reason === "shutdown") {
-        const notBegun = outcome.unfinished.filter((call) => !call.started).map((call) => call.tool_call_id);
+        const notBegun = driven.unfinished.filter((call) => !call.started).map((call) => call.tool_call_id);
         await handOver(
           { db: services.db, outlast: lease.outlast },
           { runId: run.id, accountId: run.account_id, attempt: run.attempt, notBegun },
@@ -144,6 +146,8 @@ const untilItEnds = async (
         return { kind: "handBack" };
       }
     }
+    const outcome = driven.kind === "waiting" ? await parkOrEnd(services, recorder, driven) : driven;
+    if (outcome === null) return { kind: "done" };
     const finished = await recorder.finish(outcome);
     if (finished.kind === "ended") {
       await failpoint("final.after_close");
@@ -151,6 +155,18 @@ const untilItEnds = async (
       return { kind: "done" };
     }
   }
+};
+
+/** Lets the run wait without this worker: null. Or, if it must not wait, with what it ends. */
+const parkOrEnd = async (
+  services: WorkerServices,
+  recorder: Recorder,
+  wait: EngineWait,
+): Promise<EngineOutcome | null> => {
+  const parked = await recorder.park(wait, services.settings);
+  if (parked.kind === "ends") return parked.outcome;
+  services.log.info({ reason: wait.reason, code: wait.code, resume_at: parked.resumeAt }, "run waits");
+  return null;
 };
 
 /** Runs the engine on an input and records what it yields. */

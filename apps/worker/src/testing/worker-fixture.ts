@@ -7,7 +7,7 @@ import { type Database, openDatabase } from "@cortex/db";
 import { connectRedis, createEventLog, publishStop } from "@cortex/events";
 import { silentLogger } from "@cortex/observability";
 import { createProducer } from "@cortex/queue";
-import { startRun, stopRun } from "@cortex/runs";
+import { ensureLog, startRun, stopRun } from "@cortex/runs";
 import {
   aThread,
   aUser,
@@ -29,6 +29,8 @@ export interface WorkerProcess {
   /** Everything it logged. */
   output(): string;
   signal(signal: NodeJS.Signals): void;
+  /** Resolves when the process is gone, however it went. */
+  ended(): Promise<void>;
   /** SIGTERM, and how it ended. */
   stop(): Promise<{ code: number | null; ms: number }>;
 }
@@ -88,6 +90,9 @@ export const createWorkplace = async () => {
       pid: child.pid ?? 0,
       output: () => output,
       signal: (signal) => void child.kill(signal),
+      ended: async () => {
+        if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+      },
       stop: async () => {
         const startedAt = performance.now();
         if (child.exitCode === null && child.signalCode === null) {
@@ -131,6 +136,11 @@ export const createWorkplace = async () => {
     return row;
   };
 
+  const readEvents = async (runId: string): Promise<RunEvent[]> => {
+    const page = await eventLog.read({ runId, from: 0, limit: 100_000 });
+    return (page?.entries ?? []).map((entry) => JSON.parse(entry) as RunEvent);
+  };
+
   return {
     database,
     redis: redisServer,
@@ -148,9 +158,15 @@ export const createWorkplace = async () => {
         },
         { timeoutMs },
       ),
-    events: async (runId: string): Promise<RunEvent[]> => {
-      const page = await eventLog.read({ runId, from: 0, limit: 100_000 });
-      return (page?.entries ?? []).map((entry) => JSON.parse(entry) as RunEvent);
+    events: readEvents,
+    /** What the log of a run is after Redis has lost everything. */
+    rebuiltLog: async (runId: string): Promise<RunEvent[]> => {
+      await redis.flushall();
+      await ensureLog(
+        { db: api.db, log: eventLog },
+        { runId, scope: { userId: user.userId, accountId: null }, as: "reader" },
+      );
+      return readEvents(runId);
     },
     messages: async (threadId: string) =>
       (

@@ -59,7 +59,7 @@ test("a consumer that takes its time is not the endpoint's silence", async () =>
 
 test("an abort ends the wait for another try", async () => {
   const stop = new AbortController();
-  const limited = fails(429, {}, { "retry-after": "50" });
+  const limited = fails(429, {}, { "retry-after": "1" });
   const log = silentLogger();
   const { model } = await behind([limited], { log });
   // The adapter says that it will wait right before it does.

@@ -36,14 +36,7 @@ const faults: {
     requests: 1,
   },
   { name: "400", answers: [fails(400)], code: "model_bad_request", retryable: false, requests: 1 },
-  { name: "429 for ever", answers: [fails(429)], code: "model_rate_limited", retryable: true, requests: 4 },
-  {
-    name: "429 that asks for a long wait",
-    answers: [fails(429, {}, { "retry-after": "120" })],
-    code: "model_rate_limited",
-    retryable: true,
-    requests: 1,
-  },
+  { name: "503 for ever", answers: [fails(503)], code: "model_upstream", retryable: true, requests: 4 },
   { name: "500 for ever", answers: [fails(500)], code: "model_upstream", retryable: true, requests: 4 },
   {
     name: "502 in HTML",
@@ -91,7 +84,7 @@ const faults: {
   {
     name: "the whole time used up",
     answers: [hangs],
-    options: { timeouts: { totalMs: 80, firstByteMs: 60 }, retries: { maxSilentTries: 4 } },
+    options: { timeouts: { totalMs: 700, firstByteMs: 400 }, retries: { maxSilentTries: 4 } },
     code: "model_timeout",
     retryable: true,
     requests: 2,
@@ -134,13 +127,6 @@ const faults: {
     answers: [
       streams([textPiece("Once"), { error: { message: "upstream died", type: "internal_server_error", code: "500" } }]),
     ],
-    code: "model_upstream",
-    retryable: true,
-    requests: 3,
-  },
-  {
-    name: "an error frame that says overloaded",
-    answers: [streams([{ error: { message: "busy", type: "overloaded_error" } }])],
     code: "model_upstream",
     retryable: true,
     requests: 3,
@@ -285,6 +271,69 @@ test.each(faults)("$name → $code", async ({ answers, options, code, retryable,
   // Whatever a model or an endpoint does: no call acts unless its answer is whole.
   const ran = ofType(played.events, "tool_call.completed").filter((event) => !event.is_error);
   expect(ran.length).toBe(code === "repeated_tool_call" ? 2 : 0);
+});
+
+const limits: {
+  name: string;
+  answers: Answerer[];
+  code?: string;
+  retryAfterMs: number | null;
+  requests: number;
+  options?: Partial<OpenAiModelOptions>;
+}[] = [
+  { name: "429 for ever", answers: [fails(429)], retryAfterMs: null, requests: 4 },
+  {
+    name: "429 that asks for a long wait",
+    answers: [fails(429, {}, { "retry-after": "120" })],
+    retryAfterMs: 120_000,
+    requests: 1,
+  },
+  {
+    name: "429 that asks for short waits, for ever",
+    answers: [fails(429, {}, { "retry-after-ms": "40" })],
+    options: { retries: { limitPatienceMs: 100, maxTries: 100 } },
+    retryAfterMs: 40,
+    requests: 3,
+  },
+  {
+    name: "503 that names the time of its end",
+    answers: [fails(503, {}, { "retry-after": "30" })],
+    code: "model_upstream",
+    retryAfterMs: 30_000,
+    requests: 1,
+  },
+  { name: "529", answers: [fails(529)], code: "model_upstream", retryAfterMs: null, requests: 4 },
+  {
+    name: "an error frame that says overloaded",
+    answers: [streams([{ error: { message: "busy", type: "overloaded_error" } }])],
+    code: "model_upstream",
+    retryAfterMs: null,
+    requests: 3,
+  },
+  {
+    name: "an error frame that says rate limit, and then a refusal",
+    answers: [
+      streams([textPiece("Once"), { error: { message: "slow down", type: "requests", code: "rate_limit_exceeded" } }]),
+      fails(429, {}, { "retry-after": "9" }),
+    ],
+    retryAfterMs: 9_000,
+    requests: 2,
+  },
+];
+
+test.each(limits)("$name → the run may wait", async ({ answers, options, code, retryAfterMs, requests }) => {
+  const played = await runBehind(answers, options);
+  expect(played.outcome).toMatchObject({
+    kind: "waiting",
+    reason: "provider_limit",
+    code: code ?? "model_rate_limited",
+    retryAfterMs,
+  });
+  expect(played.requests).toHaveLength(requests);
+  // Nothing of the step is left: what was shown of it was taken back.
+  const shown = new Set(ofType(played.events, "message.delta").map((event) => event.message_id));
+  expect(new Set(ofType(played.events, "message.discarded").map((event) => event.message_id))).toEqual(shown);
+  expect(ofType(played.events, "model.completed")).toEqual([]);
 });
 
 test("an endpoint that is not there", async () => {

@@ -62,7 +62,7 @@ async function* readAnswer(chunks: Chunks, watchdog: Watchdog, apiKey: string): 
  * Any endpoint that speaks streaming chat completions: LiteLLM in production, the demo model, vLLM, OpenAI itself.
  *
  * Connections are kept and shared by all requests of this model, so a step in a row pays no handshake. A request that fails before its
- * answer began is tried again here, within `retries`; after that the engine decides.
+ * answer began is tried again here, within `retries`; after that the engine decides: to ask again, to wait without a worker, or to fail.
  */
 export const createOpenAiModel = (options: OpenAiModelOptions): OpenAiModel => {
   const timeouts = { ...defaultTimeouts, ...options.timeouts };
@@ -95,6 +95,7 @@ export const createOpenAiModel = (options: OpenAiModelOptions): OpenAiModel => {
     const body = chatBody(request);
     const endsAt = performance.now() + timeouts.totalMs;
     let silentTries = 0;
+    let waitedMs = 0;
     for (let tries = 1; ; tries += 1) {
       const watchdog = new Watchdog({ ...timeouts, totalMs: endsAt - performance.now() }, signal);
       try {
@@ -103,9 +104,10 @@ export const createOpenAiModel = (options: OpenAiModelOptions): OpenAiModel => {
       } catch (error) {
         if (signal.aborted || !(error instanceof ModelError)) throw error;
         if (error.code === "model_timeout") silentTries += 1;
-        const wait = waitBeforeRetry(policy, { error, tries, silentTries }, Math.random());
+        const wait = waitBeforeRetry(policy, { error, tries, silentTries, waitedMs }, Math.random());
         if (wait === null || performance.now() + wait >= endsAt) throw error;
         options.log?.info({ code: error.code, ...error.facts, tries, wait_ms: wait }, "model request is tried again");
+        waitedMs += wait;
         await delay(wait, undefined, { signal });
       } finally {
         watchdog.dispose();

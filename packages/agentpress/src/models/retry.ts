@@ -10,6 +10,11 @@ export interface RetryPolicy {
   capMs: number;
   /** An endpoint that asks for a longer wait is taken at its word: no further try. */
   maxRetryAfterMs: number;
+  /**
+   * A provider that limits us is waited for so long here, all waits of one answer together; what takes longer is a wait of the run, which
+   * holds no worker. Above `baseMs`, or a limit without a time would hardly be tried again.
+   */
+  limitPatienceMs: number;
 }
 
 export const defaultRetryPolicy: RetryPolicy = {
@@ -18,20 +23,25 @@ export const defaultRetryPolicy: RetryPolicy = {
   baseMs: 1_000,
   capMs: 30_000,
   maxRetryAfterMs: 60_000,
+  limitPatienceMs: 2_000,
 };
 
-/** How long to wait before trying again; null: not at all. Pure. */
+/**
+ * How long to wait before trying again; null: not at all. Pure.
+ * @param failure.waitedMs how long this answer has waited before
+ */
 export const waitBeforeRetry = (
   policy: RetryPolicy,
-  failure: { error: ModelError; tries: number; silentTries: number },
+  failure: { error: ModelError; tries: number; silentTries: number; waitedMs: number },
   random: number,
 ): number | null => {
-  const { error, tries, silentTries } = failure;
+  const { error, tries, silentTries, waitedMs } = failure;
   if (!error.retryable || error.facts.phase !== "request") return null;
   if (tries >= policy.maxTries || silentTries >= policy.maxSilentTries) return null;
   const jitter = random * Math.min(policy.capMs, policy.baseMs * 2 ** (tries - 1));
   const asked = error.facts.retryAfterMs ?? 0;
-  if (asked > policy.maxRetryAfterMs) return null;
   // Asked for a time, everybody else was asked for the same: the jitter goes on top.
-  return asked > 0 ? asked + Math.min(jitter, policy.baseMs) : jitter;
+  const wait = asked > 0 ? asked + Math.min(jitter, policy.baseMs) : jitter;
+  if (error.limited) return waitedMs + wait > policy.limitPatienceMs ? null : wait;
+  return asked > policy.maxRetryAfterMs ? null : wait;
 };

@@ -182,6 +182,10 @@ test("waiting, truncated, rebuilt, unknown", () => {
     status: "running",
     waiting: null,
   });
+  const limit = { type: "run.waiting", reason: "provider_limit", resume_at: "2026-11-20T12:00:30.000Z" };
+  const limited = { status: "waiting", waiting: "provider_limit", resumeAt: limit.resume_at };
+  expect(viewOf([started, limit])).toMatchObject(limited);
+  expect(viewOf([started, limit, secondAttempt])).toMatchObject({ status: "running", waiting: null, resumeAt: null });
   expect(viewOf([{ type: "log.truncated" }]).truncated).toBe(true);
   expect(viewOf([started, delta("x"), { type: "resync" }])).toEqual(emptyRunView);
   const dream = { type: "run.dreamt" } as unknown as RunEvent;

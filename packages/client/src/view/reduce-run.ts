@@ -25,7 +25,13 @@ export const reduceRun = (view: RunView, event: RunEvent): RunView => {
         startedAt: event.at,
       };
     case "attempt.started":
-      return { ...restartCalls(withoutPreviews(view)), status: "running", waiting: null, attempt: event.attempt };
+      return {
+        ...restartCalls(withoutPreviews(view)),
+        status: "running",
+        waiting: null,
+        resumeAt: null,
+        attempt: event.attempt,
+      };
     case "step.started":
       return beginStep(view, event);
     case "step.completed":
@@ -47,9 +53,9 @@ export const reduceRun = (view: RunView, event: RunEvent): RunView => {
     case "tool_call.completed":
       return endCall(view, event);
     case "run.waiting":
-      return { ...view, status: "waiting", waiting: event.reason };
+      return { ...view, status: "waiting", waiting: event.reason, resumeAt: event.resume_at ?? null };
     case "run.resumed":
-      return { ...view, status: "running", waiting: null };
+      return { ...view, status: "running", waiting: null, resumeAt: null };
     case "run.completed":
       return { ...end(view, event), status: "completed" };
     case "run.failed":
@@ -99,6 +105,7 @@ const end = (view: RunView, event: Of<"run.completed" | "run.failed" | "run.stop
   ...leaveCalls(withoutPreviews(view)),
   position: null,
   waiting: null,
+  resumeAt: null,
   usage: event.usage,
   costUsd: event.cost_usd,
   endedAt: event.at,

@@ -58,6 +58,8 @@ export interface RunView {
   position: number | null;
   /** Why it waits, while it does. */
   waiting: string | null;
+  /** When it goes on by itself, while it waits for that. */
+  resumeAt: string | null;
   model: string | null;
   attempt: number;
   /** In the order in which they began. */
@@ -81,6 +83,7 @@ export const emptyRunView: RunView = {
   status: "queued",
   position: null,
   waiting: null,
+  resumeAt: null,
   model: null,
   attempt: 0,
   messages: [],

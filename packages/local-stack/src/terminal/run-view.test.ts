@@ -118,6 +118,25 @@ test("a failed run says its code", () => {
   expect(drawn).toContain("failed");
 });
 
+test("a wait says why and how long in one line, and nobody takes the run over from it", () => {
+  const drawn = draw([
+    { type: "run.started", model: "demo", agent_version_id: threadId },
+    { type: "run.waiting", reason: "provider_limit", resume_at: "2026-11-20T12:00:30.100Z" },
+    { type: "attempt.started", attempt: 2 },
+    { type: "run.resumed", reason: "provider_limit", attempt: 2 },
+    { type: "attempt.started", attempt: 3 },
+  ]);
+  expect(drawn).toBe(
+    [
+      "  model demo",
+      "  waiting: the model's provider lets nobody through, for 30.00 s",
+      "  goes on",
+      "  (a worker took the run over, attempt 3)",
+      "",
+    ].join("\n"),
+  );
+});
+
 test("a model cannot steer the terminal", () => {
   const drawn = draw([
     delta("\u001b]52;c;aGk=\u0007\u001b[2Jhi\r\u009b1A"),

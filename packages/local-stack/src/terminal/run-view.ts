@@ -26,6 +26,8 @@ type Drawn = {
   firstTextAt: number | null;
   steps: number;
   toolCalls: number;
+  /** the run waits, so whoever takes it up next takes it over from nobody */
+  waits: boolean;
 };
 
 const nothingDrawn = (): Drawn => ({
@@ -36,6 +38,7 @@ const nothingDrawn = (): Drawn => ({
   firstTextAt: null,
   steps: 0,
   toolCalls: 0,
+  waits: false,
 });
 
 /**
@@ -99,6 +102,13 @@ export function createRunView(write: (text: string) => void, style: Style): RunV
     line(`    ${head}${indent(news)}${state} ${style.dim(`(${duration(duration_ms)})`)}`);
   };
 
+  const waiting = ({ reason, at, resume_at }: Of<"run.waiting">): void => {
+    drawn.waits = true;
+    const time = resume_at === undefined ? "" : `, for ${duration(Date.parse(resume_at) - Date.parse(at))}`;
+    const why = reason === "provider_limit" ? "the model's provider lets nobody through" : oneLine(reason);
+    line(style.dim(`  waiting: ${why}${time}`));
+  };
+
   const finish = (event: Terminal): void => {
     const at = Date.parse(event.at);
     const { usage, cost_usd } = event;
@@ -126,7 +136,7 @@ export function createRunView(write: (text: string) => void, style: Style): RunV
       case "run.started":
         return line(style.dim(`  model ${harmless(event.model)}`));
       case "attempt.started":
-        return line(style.dim(`  (a worker took the run over, attempt ${event.attempt})`));
+        return drawn.waits ? undefined : line(style.dim(`  (a worker took the run over, attempt ${event.attempt})`));
       case "step.completed":
         drawn.steps += 1;
         return;
@@ -144,9 +154,10 @@ export function createRunView(write: (text: string) => void, style: Style): RunV
       case "tool_call.completed":
         return toolCompleted(event);
       case "run.waiting":
-        return line(style.dim(`  waiting: ${oneLine(event.reason)}`));
+        return waiting(event);
       case "run.resumed":
-        return line(style.dim(`  goes on: ${oneLine(event.reason)}`));
+        drawn.waits = false;
+        return line(style.dim("  goes on"));
       case "log.truncated":
         return line(style.dim("  (a very long run: from here on only whole messages)"));
       case "resync":
