@@ -10,7 +10,10 @@ import { openStream } from "./open-stream.ts";
 export interface StreamBreak {
   /** Why: a failure, or null when the server closed before the end (it was restarted, or wanted to see a fresh token). */
   failure: ApiError | ConnectionError | UnexpectedAnswerError | null;
-  /** Breaks in a row without any news, this one included. */
+  /**
+   * Breaks in a row without any news, this one included. A connection that was well for longer than a dead one could be ends the row; 0: it was, and
+   * the server closed it, as it does with each in the end.
+   */
   failures: number;
   waitMs: number;
 }
@@ -63,6 +66,7 @@ export async function* followRun(
   let retryMs: number | null = null;
   for (;;) {
     signal?.throwIfAborted();
+    const began = performance.now();
     const stream = events(follower, runId, last, signal);
     let next = await stream.next();
     try {
@@ -79,7 +83,10 @@ export async function* followRun(
     if (next.value === "ended") return;
     const { failure } = next.value;
     retryMs = next.value.retryMs ?? retryMs;
-    failures += 1;
+    // Heartbeats without news: silence would have ended it.
+    const wasWell = performance.now() - began > timing.silenceMs;
+    if (wasWell) failures = 0;
+    if (failure !== null || !wasWell) failures += 1;
     if (failure instanceof UnexpectedAnswerError) unreadable += 1;
     if (failure !== null && (failures >= (options.maxFailures ?? Infinity) || unreadable >= MAX_UNREADABLE))
       throw failure;
@@ -157,12 +164,12 @@ const passing = (failure: unknown, signal: AbortSignal | null): NonNullable<Stre
  * once. The stream's own `retry:` is the first ceiling, so the operator says how wide they spread; `Retry-After` is kept to the letter.
  */
 export const reconnectWait = (
-  input: Broken & { timing: ClientTiming; /** 1 for the first */ failures: number; random: number },
+  input: Broken & { timing: ClientTiming; /** 1 for the first, 0 for none */ failures: number; random: number },
 ): number => {
   const { timing, failure, failures, random } = input;
   const ceiling = Math.min(
     timing.longestReconnectMs,
-    Math.max(2 * timing.reconnectMs, input.retryMs ?? 0) * 2 ** Math.min(failures - 1, 30),
+    Math.max(2 * timing.reconnectMs, input.retryMs ?? 0) * 2 ** Math.max(0, Math.min(failures - 1, 30)),
   );
   const shortest = Math.min(timing.reconnectMs, ceiling);
   const asked = failure instanceof ApiError ? (failure.retryAfterMs ?? 0) : 0;
