@@ -15,6 +15,7 @@ import {
   defaultRunSettings,
   type Deliver,
   type LeaseKeeper,
+  type Outlast,
   type RunSettings,
   withdrawWorker,
 } from "@cortex/runs";
@@ -36,7 +37,7 @@ export interface WorkerServices {
   waitingJobs: Producer["waiting"];
   model: Model;
   tools: readonly Tool[];
-  openSandbox: (project: { accountId: string; projectId: string }) => OpenSandbox;
+  openSandbox: (project: { accountId: string; projectId: string }, outlast: Outlast) => OpenSandbox;
 }
 
 /**
@@ -120,6 +121,6 @@ export const openServices = async (
     waitingJobs: () => producer.waiting(),
     model,
     tools: await discoverTools(),
-    openSandbox: (project) => openSandboxLazily({ db: database.db, provider, log }, project),
+    openSandbox: (project, outlast) => openSandboxLazily({ db: database.db, provider, log, outlast }, project),
   };
 };

@@ -196,13 +196,12 @@ const drive = async (
       return broke ? { stop: "insufficient_credits" } : "go";
     },
   };
-  const openSandbox = services.openSandbox({ accountId: run.account_id, projectId: run.project_id });
   const events: AsyncGenerator<AgentEvent, AgentOutcome> = runAgent(
     {
       model: services.model,
       tools: toolsOf(services.tools, run, input),
       hooks,
-      openSandbox: () => lease.outlast(openSandbox),
+      openSandbox: services.openSandbox({ accountId: run.account_id, projectId: run.project_id }, lease.outlast),
       log: services.log,
     },
     agentInput(run, input),

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { randomUUID } from "node:crypto";
 import { AppError } from "@cortex/contracts";
-import type { Db } from "@cortex/db";
+import type { Db, Tx } from "@cortex/db";
 import type { Logger } from "@cortex/observability";
 import { SandboxError } from "../port/errors.ts";
 import type { SandboxProvider, SandboxRef } from "../port/provider.ts";
@@ -21,7 +22,19 @@ export interface LifecycleDeps {
   db: Db;
   provider: SandboxProvider;
   log: Logger;
+  /**
+   * Runs what is asked of Postgres, and again while Postgres is away; all of it here bears being done twice. A tool call of a run should wait for
+   * Postgres, not fail.
+   */
+  outlast: <Result>(work: () => Promise<Result>) => Promise<Result>;
 }
+
+/** One transaction of the sandbox's caller. */
+export const transact = <Result>(
+  deps: Pick<LifecycleDeps, "db" | "outlast">,
+  scope: SandboxScope,
+  work: (tx: Tx) => Promise<Result>,
+): Promise<Result> => deps.outlast(() => inScope(deps.db, scope, work));
 
 export interface EnsuredSandbox {
   ref: SandboxRef;
@@ -67,11 +80,14 @@ type Step =
  * Looks at the row and, if the sandbox has to be made, claims that: one transaction, so that only one of many gets it.
  * @param hasWaited for somebody else's attempt: then its failure is ours too, or ten callers would try ten times, one after the other
  */
-const decide = (deps: LifecycleDeps, scope: SandboxScope, hasWaited: boolean): Promise<Step> =>
-  inScope(deps.db, scope, async (tx) => {
+const decide = (deps: LifecycleDeps, scope: SandboxScope, hasWaited: boolean): Promise<Step> => {
+  const id = randomUUID();
+  return transact(deps, scope, async (tx) => {
     const row = await findSandbox(tx, scope);
+    // Inserted by us a moment ago, and the answer to that was lost: nobody else will make it.
+    if (row?.id === id) return { kind: "made_by_us", row };
     if (row === null) {
-      const inserted = await insertCreating(tx, scope, deps.provider.name);
+      const inserted = await insertCreating(tx, scope, { id, provider: deps.provider.name });
       if (inserted !== null) return { kind: "made_by_us", row: inserted };
       if ((await findSandbox(tx, scope)) === null) throw new AppError("not_found", "There is no such project.");
       return { kind: "wait" };
@@ -96,6 +112,7 @@ const decide = (deps: LifecycleDeps, scope: SandboxScope, hasWaited: boolean): P
       }
     }
   });
+};
 
 /** Makes the sandbox of a claim that is ours. Null if the claim was taken over while we made it: then it is the other's to tell. */
 const make = async (
@@ -104,18 +121,18 @@ const make = async (
   row: SandboxRow,
   signal: AbortSignal | undefined,
 ): Promise<SandboxRef | null> => {
-  const { db, provider } = deps;
+  const { provider } = deps;
   // Not the caller's signal: a caller who leaves must not leave a sandbox half made that the next one waits for.
   const limit = AbortSignal.timeout(provider.createTimeoutMs);
   try {
     const labels = { account_id: scope.accountId, project_id: scope.projectId };
     const ref = await provider.create({ id: row.id, labels }, limit);
-    const finished = await inScope(db, scope, (tx) => finishCreation(tx, row, ref.externalId));
+    const finished = await transact(deps, scope, (tx) => finishCreation(tx, row, ref.externalId));
     deps.log.info({ sandbox_id: row.id, project_id: scope.projectId, provider: provider.name }, "sandbox made");
     return finished ? ref : null;
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
-    await inScope(db, scope, (tx) => failCreation(tx, row, detail));
+    await transact(deps, scope, (tx) => failCreation(tx, row, detail));
     signal?.throwIfAborted();
     if (error instanceof SandboxError) throw error;
     throw new SandboxError("sandbox_unavailable", "The sandbox could not be made.", { cause: error });
@@ -134,7 +151,7 @@ const remake = async (
   row: SandboxRow,
   signal: AbortSignal | undefined,
 ): Promise<EnsuredSandbox | null> => {
-  const claimed = await inScope(deps.db, scope, (tx) => claimCreation(tx, row, deps.provider.name));
+  const claimed = await transact(deps, scope, (tx) => claimCreation(tx, row, deps.provider.name));
   const ref = claimed === null ? null : await make(deps, scope, claimed, signal);
   if (ref === null) return null;
   deps.log.warn({ sandbox_id: row.id, project_id: scope.projectId }, "sandbox was gone and has been made anew");
@@ -164,7 +181,7 @@ export const ensureSandbox = async (
       if (ref !== null) return { ref, notices: [] };
     } else if (step.kind === "use") {
       if ((await deps.provider.state(step.ref, signal)) !== "gone") {
-        await inScope(deps.db, scope, (tx) => markActive(tx, step.ref.id, deps.provider.name));
+        await transact(deps, scope, (tx) => markActive(tx, step.ref.id, deps.provider.name));
         return { ref: step.ref, notices: [] };
       }
       const remade = await remake(deps, scope, step.row, signal);

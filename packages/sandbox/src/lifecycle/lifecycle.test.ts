@@ -1,7 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { type Database, openDatabase } from "@cortex/db";
+import { type Database, isOutage, openDatabase } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
-import { aProject, anAccount, aUser, createTestDatabase, eventually, type TestDatabase } from "@cortex/testing";
+import {
+  aProject,
+  anAccount,
+  aUser,
+  createFaultProxy,
+  createTestDatabase,
+  eventually,
+  type TestDatabase,
+} from "@cortex/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SandboxError } from "../port/errors.ts";
 import type { SandboxProvider } from "../port/provider.ts";
@@ -31,7 +39,7 @@ afterAll(async () => {
 const depsOf = (worker: number, provider: SandboxProvider = machine.provider): LifecycleDeps => {
   const opened = workers[worker];
   if (opened === undefined) throw new Error("no such worker");
-  return { db: opened.db, provider, log: silentLogger() };
+  return { db: opened.db, provider, log: silentLogger(), outlast: (work) => work() };
 };
 
 const aScope = async () => {
@@ -277,3 +285,37 @@ describe("judgeRow", () => {
     expect(judgeRow(given, provider).kind).toBe(expected);
   });
 });
+
+test.each(["insert into", "update"])(
+  "a creation whose %s was committed without an answer is still made, by the same",
+  async (statement) => {
+    const scope = await aScope();
+    const { hostname, port } = new URL(database.workerUrl);
+    const proxy = await createFaultProxy({ host: hostname, port: Number(port) });
+    const far = openDatabase({ url: proxy.through(database.workerUrl), poolSize: 1, name: "far", log: silentLogger() });
+    try {
+      const outlast: LifecycleDeps["outlast"] = async (work) => {
+        try {
+          return await work();
+        } catch (error) {
+          if (!isOutage(error)) throw error;
+          return work();
+        }
+      };
+      const counted = aProvider((inner) => {
+        if (statement === "update") proxy.breakAt("commit", "answer");
+        return untouched(inner);
+      });
+      if (statement === "insert into") proxy.breakAt("commit", "answer");
+      // A claim that nobody recognised would be waited for that long.
+    const provider = { ...counted.provider, createTimeoutMs: 120_000 };
+    const { ref } = await ensureSandbox({ ...depsOf(0, provider), db: far.db, outlast }, scope);
+      expect(proxy.broken()).toBe(1);
+      expect(counted.calls()).toBe(1);
+      expect(await rowsOf(scope.projectId)).toMatchObject([{ id: ref.id, state: "started" }]);
+    } finally {
+      await far.close();
+      await proxy.close();
+    }
+  },
+);

@@ -1,7 +1,7 @@
 import type { SandboxRef } from "../port/provider.ts";
 import type { OpenSandbox, Sandbox } from "../port/sandbox.ts";
-import { ensureSandbox, type LifecycleDeps } from "./ensure-sandbox.ts";
-import { inScope, markActive, type SandboxScope } from "./sandbox-rows.ts";
+import { ensureSandbox, type LifecycleDeps, transact } from "./ensure-sandbox.ts";
+import { markActive, type SandboxScope } from "./sandbox-rows.ts";
 
 /**
  * Between two notes that a sandbox is in use. Far below the shortest idle time that anybody sets (minutes), far above what a run's
@@ -45,7 +45,7 @@ export const openSandboxLazily = (deps: LifecycleDeps, scope: SandboxScope, sign
     if (await isGone(opened)) return (await (current === asked ? openOnce() : current)).sandbox;
     if (performance.now() - opened.notedAt > noteActivityEveryMs) {
       opened.notedAt = performance.now();
-      await inScope(deps.db, scope, (tx) => markActive(tx, opened.ref.id, deps.provider.name));
+      await transact(deps, scope, (tx) => markActive(tx, opened.ref.id, deps.provider.name));
     }
     return opened.sandbox;
   };

@@ -53,17 +53,22 @@ export const findSandbox = async (tx: Tx, scope: SandboxScope): Promise<SandboxR
 };
 
 /** Adds the row of a project that has none. Null if there is one by now, or no such project in this account. */
-export const insertCreating = async (tx: Tx, scope: SandboxScope, provider: string): Promise<SandboxRow | null> => {
+export const insertCreating = async (
+  tx: Tx,
+  scope: SandboxScope,
+  input: { id: string; provider: string },
+): Promise<SandboxRow | null> => {
   const row = await tx
     .insertInto("sandboxes")
-    .columns(["account_id", "project_id", "provider", "state"])
+    .columns(["id", "account_id", "project_id", "provider", "state"])
     .expression((eb) =>
       eb
         .selectFrom("projects")
         .select([
+          eb.val(input.id).as("id"),
           "projects.account_id",
           "projects.id as project_id",
-          eb.val(provider).as("provider"),
+          eb.val(input.provider).as("provider"),
           sql.lit("creating").as("state"),
         ])
         .where("projects.id", "=", scope.projectId)
