@@ -74,6 +74,8 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   const request = requestOf(run, affordable);
 
   yield { type: "step.started", step, model: input.model };
+  // Aborted while that was recorded: no model was asked, and a receipt must not say so.
+  if (run.cancellation.endedBy() !== null) return { outcome: cutShort(run) };
   const startedAt = performance.now();
   const asked = yield* askModel(
     deps.model,

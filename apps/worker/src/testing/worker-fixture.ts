@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { RunEvent } from "@cortex/contracts";
+import type { RunEvent, StopReceipt } from "@cortex/contracts";
 import { type Database, openDatabase } from "@cortex/db";
 import { connectRedis, createEventLog, publishStop } from "@cortex/events";
 import { silentLogger } from "@cortex/observability";
@@ -55,7 +55,8 @@ export const createWorkplace = async () => {
     deliver: producer.deliver,
     defaultModel: "demo",
     checkModel: () => undefined,
-    announceStop: (runId: string) => void publishStop(redis, runId),
+    // Never throws: if Redis is away, the heartbeat finds the flag.
+    announceStop: (runId: string) => void publishStop(redis, runId).catch(() => undefined),
     closeLog: () => undefined,
   };
 
@@ -129,7 +130,8 @@ export const createWorkplace = async () => {
       terminal_writes: number;
       log_cursor: string | null;
       error: { code: string; message: string } | null;
-      stop_receipt: { aborted: string[] } | null;
+      stop_requested_at: Date | null;
+      stop_receipt: StopReceipt | null;
     }>("select * from cortex.agent_runs where id = $1", [runId]);
     const [row] = rows;
     if (!row) throw new Error("no such run");
@@ -149,7 +151,10 @@ export const createWorkplace = async () => {
     aWorker,
     start,
     rowOf,
-    stop: (runId: string) => stopRun(deps, { runId, userId: user.userId, accountId: null }),
+    stop: (runId: string, userId = user.userId) => stopRun(deps, { runId, userId, accountId: null }),
+    /** The message to the worker is lost; the wish is not. */
+    stopUnheard: (runId: string) =>
+      stopRun({ ...deps, announceStop: () => undefined }, { runId, userId: user.userId, accountId: null }),
     ended: (runId: string, timeoutMs = 10_000) =>
       eventually(
         async () => {
