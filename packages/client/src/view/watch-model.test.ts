@@ -107,6 +107,9 @@ test("a log that is lost on the way: one resync, and what is stored is the same"
       ] as const;
       const watched = await watch(serveLog(epochs, script));
       expect(watched.filter(({ event }) => event.type === "resync")).toHaveLength(1);
+      // From there on it is what somebody sees who comes now: nothing of before is left.
+      const anew = watched.slice(watched.findIndex(({ event }) => event.type === "resync"));
+      for (const [seen, { view }] of anew.entries()) expect(view).toEqual(viewOf(rebuilt.slice(0, seen + 1)));
       const last = watched.at(-1);
       expect(last && stored(last.view)).toEqual(stored(viewOf(log)));
     }),

@@ -17,7 +17,7 @@ import { stopRun } from "../stop-run.ts";
 import { sweepRuns } from "../sweep-runs.ts";
 import { type PlayedAttempt, playAttempt } from "./played-attempt.ts";
 import { createRecoveringSink } from "./recovering-sink.ts";
-import { createRunFixture, startInput } from "./run-fixture.ts";
+import { createRunFixture, startInput, untried } from "./run-fixture.ts";
 
 /** No lease ends by itself here, however slow the machine; what a sweep may find it finds at once. */
 export const worldSettings = {
@@ -102,7 +102,7 @@ export const createRunWorld = async () => {
       const opened = await openLog({ db: worker.db, log }, run);
       const input = await readRunInput(worker.db, run);
       const recorder = createRecorder(
-        { db: worker.db, sink: createRecoveringSink({ db: worker.db, log }, { run, opened }) },
+        { db: worker.db, sink: createRecoveringSink({ db: worker.db, log }, { run, opened }), outlast: untried },
         { run, nextSeq: input.nextSeq, firstStep: input.firstStep, resumed: input.left?.open ?? null },
       );
       attempts.push(playAttempt({ runId, attempt: run.attempt, recorder, input }));
@@ -146,11 +146,12 @@ export const createRunWorld = async () => {
     }
   };
 
+  const hands = { db: worker.db, outlast: untried };
   const letGo = async (attempt: PlayedAttempt, how: "hand over" | "abandon"): Promise<void> => {
     attempts = attempts.filter((each) => each !== attempt);
     const place = runs.find(({ runId }) => runId === attempt.runId)?.place;
-    if (how === "abandon" || !place) return abandon(worker.db, attempt);
-    await handOver(worker.db, { ...attempt, accountId: place.accountId, notBegun: attempt.notBegun() });
+    if (how === "abandon" || !place) return abandon(hands, attempt);
+    await handOver(hands, { ...attempt, accountId: place.accountId, notBegun: attempt.notBegun() });
   };
 
   /** The fleet has its worker already: a beat changes no slots. */
