@@ -91,6 +91,8 @@ test("a run that waits twice in one step goes on with it: exact log, money and a
   await expectExactLog(run.id, place.accountId);
 
   const third = await backInLine(run.id);
+  // A wait is no lost attempt.
+  expect(third).toMatchObject({ attempt: 3, attempts_since_step: 1 });
   expect(await finishWithAnswer(third, 1)).toMatchObject({ kind: "ended", status: "completed" });
   await expectExactLog(run.id, place.accountId);
   expect(log.entries(run.id).map(({ type, attempt }) => `${type} ${attempt}`)).toEqual([
@@ -136,6 +138,7 @@ test("it is shown with its reason and its time, blocks its thread, and is neithe
 
 test("nobody gets it before its time; then it is weighed like everybody else", async () => {
   const { run } = await aParkedRun();
+  const patient = await aParkedRun();
   await admit();
   expect(delivered.filter(({ runId }) => runId === run.id)).toHaveLength(1);
   await expect(claim(run.id)).rejects.toThrow("refused");
@@ -146,6 +149,7 @@ test("nobody gets it before its time; then it is weighed like everybody else", a
     { runId: run.id, delivery: 2 },
   ]);
   expect(await rowOf(run.id)).toMatchObject({ status: "queued", resume_at: null });
+  expect(await rowOf(patient.run.id)).toMatchObject({ status: "waiting" });
 });
 
 test("a parked run takes no place of its account's limit, and waits for one when its time has come", async () => {
