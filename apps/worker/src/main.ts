@@ -75,8 +75,9 @@ const health = await serveHealth(
 lifetime.opened("health", () => health.close());
 
 // Postgres and Redis may come after us.
+log.info({ worker_id: workerId, health_port: health.port }, "worker up");
 await untilItSucceeds({ log, what: "announcing this worker" }, () =>
   announceWorker(db, { workerId, concurrency, draining: false }),
 );
 await consumer.ready();
-log.info({ worker_id: workerId, concurrency, health_port: health.port, tools: services.tools.length }, "worker ready");
+log.info({ worker_id: workerId, concurrency, tools: services.tools.length }, "worker ready");

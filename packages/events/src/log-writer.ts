@@ -26,8 +26,8 @@ export interface LogWriterSettings {
   /** How long previews are tried again. < durableRetryMs: their loss costs nothing but a smooth picture. */
   previewRetryMs: number;
   /**
-   * How long durable events are tried again, and so how long Redis can hold a run up. < the lease of a run, although that is renewed in
-   * Postgres meanwhile: a worker that is told to go must not wait for Redis.
+   * How long durable events are tried again, and so how long Redis can hold a run up, once in an outage. > what a restart of Redis takes,
+   * and < the lease of a run, although that is renewed in Postgres meanwhile: a worker that is told to go must not wait for Redis.
    */
   durableRetryMs: number;
 }
@@ -38,7 +38,7 @@ export const defaultLogWriterSettings: LogWriterSettings = {
   maxEvents: 50_000,
   maxBytes: 8 * 1024 * 1024,
   previewRetryMs: 1_000,
-  durableRetryMs: 10_000,
+  durableRetryMs: 5_000,
 };
 
 /**

@@ -17,6 +17,7 @@ import {
   eventually,
   startDemoModel,
 } from "@cortex/testing";
+import { expect } from "vitest";
 
 /** Where Debian and Homebrew keep what a sandbox needs; the tests' own environment stays outside. */
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/homebrew/bin";
@@ -28,9 +29,11 @@ export interface WorkerProcess {
   pid: number;
   /** Everything it logged. */
   output(): string;
+  /** `GET` on its private port. */
+  ask(path: "/health" | "/ready"): Promise<{ status: number; body: Record<string, unknown> }>;
   signal(signal: NodeJS.Signals): void;
   /** Resolves when the process is gone, however it went. */
-  ended(): Promise<void>;
+  ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   /** SIGTERM, and how it ended. */
   stop(): Promise<{ code: number | null; ms: number }>;
 }
@@ -60,7 +63,11 @@ export const createWorkplace = async () => {
     closeLog: () => undefined,
   };
 
-  const aWorker = async (env: Record<string, string> = {}): Promise<WorkerProcess> => {
+  /** @param options.waits false: returns at once, whether it can work yet or not */
+  const aWorker = async (
+    env: Record<string, string> = {},
+    options: { waits: boolean } = { waits: true },
+  ): Promise<WorkerProcess> => {
     const id = `w${workers.length + 1}`;
     const child = spawn(process.execPath, [main], {
       env: {
@@ -81,19 +88,24 @@ export const createWorkplace = async () => {
     let output = "";
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding("utf8").on("data", (text: string) => (output += text));
-    const ended = once(child, "exit").then(([code]) => {
+    const exited = once(child, "exit").then(() => ({ code: child.exitCode, signal: child.signalCode }));
+    const failed = exited.then(({ code }) => {
       throw new Error(`the worker ended with ${String(code)}:\n${output}`);
     });
-    await Promise.race([ended, eventually(() => output.includes("worker ready"), { timeoutMs: 20_000 })]);
-    ended.catch(() => undefined); // later ends are meant
+    failed.catch(() => undefined); // later ends are meant
+    const ready = () => eventually(() => output.includes("worker ready"), { timeoutMs: 40_000 });
+    if (options.waits) await Promise.race([failed, ready()]);
     return {
       id,
       pid: child.pid ?? 0,
       output: () => output,
-      signal: (signal) => void child.kill(signal),
-      ended: async () => {
-        if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+      ask: async (path) => {
+        const port = /"health_port":(\d+)/.exec(output)?.[1] ?? "";
+        const response = await fetch(`http://127.0.0.1:${port}${path}`);
+        return { status: response.status, body: (await response.json()) as Record<string, unknown> };
       },
+      signal: (signal) => void child.kill(signal),
+      ended: () => exited,
       stop: async () => {
         const startedAt = performance.now();
         if (child.exitCode === null && child.signalCode === null) {
@@ -155,6 +167,24 @@ export const createWorkplace = async () => {
     /** The message to the worker is lost; the wish is not. */
     stopUnheard: (runId: string) =>
       stopRun({ ...deps, announceStop: () => undefined }, { runId, userId: user.userId, accountId: null }),
+    /** What the log says of a run, checked against Postgres: dense, every message in order, one end. Waits for the log to be closed. */
+    expectWholeLog: async (runId: string, timeoutMs = 20_000): Promise<RunEvent[]> => {
+      await eventually(async () => (await rowOf(runId)).log_cursor !== null, { timeoutMs });
+      const page = await eventLog.read({ runId, from: 0, limit: 100_000 });
+      const said = (page?.entries ?? []).map((entry) => JSON.parse(entry) as RunEvent);
+      const { rows } = await database.owner.query<{ id: string }>(
+        "select id from cortex.messages where run_id = $1 and role <> 'user' order by seq",
+        [runId],
+      );
+      expect(said.map(({ seq }) => seq)).toEqual(said.map((_, index) => index));
+      expect(said.flatMap((event) => (event.type === "message.completed" ? event.message.id : []))).toEqual(
+        rows.map(({ id }) => id),
+      );
+      const ends = said.filter((event) => ["run.completed", "run.failed", "run.stopped"].includes(event.type));
+      expect(ends).toEqual([said.at(-1)]);
+      expect(said.filter((event) => event.type === "resync")).toHaveLength((page?.epoch ?? 1) > 1 ? 1 : 0);
+      return said;
+    },
     ended: (runId: string, timeoutMs = 10_000) =>
       eventually(
         async () => {
