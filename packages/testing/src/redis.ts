@@ -6,6 +6,8 @@ import { inject } from "vitest";
 
 export type TestRedis = {
   url: string;
+  /** every key with what it holds, for before and after */
+  contents(): Promise<Map<string, string>>;
   /** empties it and lets it go */
   drop(): Promise<void>;
 };
@@ -38,6 +40,13 @@ async function withRedis<Result>(url: string, work: (redis: Redis) => Promise<Re
   }
 }
 
+const contentsOf = (url: string): Promise<Map<string, string>> =>
+  withRedis(url, async (redis) => {
+    const keys = (await redis.keys("*")).toSorted();
+    const held = await Promise.all(keys.map((key) => redis.dumpBuffer(key)));
+    return new Map(keys.map((key, index) => [key, held[index]?.toString("hex") ?? ""]));
+  });
+
 async function logicalDatabase(): Promise<TestRedis> {
   const { redisUrl } = inject("services");
   const number = await withRedis(redisUrl, (redis) => redis.incr("test-databases"));
@@ -46,7 +55,7 @@ async function logicalDatabase(): Promise<TestRedis> {
     withRedis(url, async (redis) => {
       await redis.flushdb();
     });
-  return { url, drop };
+  return { url, contents: () => contentsOf(url), drop };
 }
 
 async function ownServer(): Promise<OwnRedis> {
@@ -66,6 +75,7 @@ async function ownServer(): Promise<OwnRedis> {
   };
   return {
     url: server.url,
+    contents: () => contentsOf(server.url),
     drop: stop,
     stop,
     start,

@@ -75,8 +75,9 @@ export const registerRuns = (api: Api, { db, stop: stopDeps }: ApiServices): voi
     const caller = c.get("caller");
     const query = c.req.valid("query");
     const runs = await asUser(db, caller, async (tx) => {
-      // A list that is empty because the named account is not the caller's must not look like one that has nothing in it.
+      // A list that is empty because the named account or thread is not the caller's must not look like one that has nothing in it.
       if (caller.accountId !== null) await actingAccount(tx, caller);
+      if (query.thread_id !== undefined) found(await getThread(tx, { threadId: query.thread_id }), "thread");
       return listRuns(tx, query);
     });
     return c.json(runs, 200);

@@ -75,7 +75,11 @@ export const objectsOf = async (api: ApiUnderTest, person: Person, canary = "can
   const thread = await aThread(owner, { accountId: person.accountId, title: canary });
   const { messageId } = await aMessage(owner, { threadId: thread.threadId, text: canary });
   const { runId } = await aRun(owner, { thread, status: "completed" });
+  const agents = await owner.query<{ id: string }>("select id from cortex.agents where account_id = $1", [
+    person.accountId,
+  ]);
   return {
+    agent_id: agents.rows[0]?.id ?? "no such agent",
     project_id: thread.projectId,
     thread_id: thread.threadId,
     message_id: messageId,
