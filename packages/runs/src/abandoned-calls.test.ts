@@ -1,10 +1,12 @@
+import { asAccount } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
 import { afterAll, expect, test } from "vitest";
 import { ensureLog } from "./ensure-log.ts";
+import { finishFromOutside } from "./finish-from-outside.ts";
 import { defaultRunSettings } from "./settings.ts";
 import { stopRun } from "./stop-run.ts";
 import { sweepRuns } from "./sweep-runs.ts";
-import { answered, called, stepDone } from "./testing/engine-script.ts";
+import { answered, called, nothingElse, stepDone } from "./testing/engine-script.ts";
 import { createRunFixture } from "./testing/run-fixture.ts";
 
 const fixture = await createRunFixture();
@@ -68,6 +70,26 @@ test("a run that is ended for its lost worker leaves the conversation and the lo
   // The next message finds its place.
   await post(place, "and now?");
   expect((await conversation(place.threadId)).at(-1)).toMatchObject({ seq: 6 });
+});
+
+test("a worker that was only late keeps its run: nothing is ended or settled under it", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "on it", [{ id: "begun", name: "shell", effect: "once" }]));
+  // The sweeper saw the lease ended; since then a heartbeat has come.
+  const ended = await asAccount(worker.db, { accountId: run.account_id }, (tx) =>
+    finishFromOutside(tx, {
+      runId: run.id,
+      attempt: run.attempt,
+      status: "failed",
+      error: { code: "worker_lost", message: "gone", retryable: true },
+      receipt: null,
+    }),
+  );
+  expect(ended).toBe(false);
+  for (const event of [...called("begun", "shell", "done"), stepDone(0)]) await recorder.record(event);
+  await recorder.finish({ kind: "completed", ...nothingElse });
+  await expectExactLog(run.id, place.accountId);
 });
 
 test("what a lost worker had only streamed is said to be void before the end", async () => {
