@@ -26,8 +26,12 @@ create table cortex.agent_versions (
   tools text[],
   max_steps int not null default 50 check (max_steps between 1 and 1000),
   created_at timestamptz not null default now(),
-  unique (agent_id, version)
+  unique (agent_id, version),
+  -- What runs point at.
+  unique (agent_id, id)
 );
+create index agent_versions_by_account on cortex.agent_versions (account_id);
+create index agents_by_active_version on cortex.agents (active_version_id);
 alter table cortex.agents add foreign key (active_version_id) references cortex.agent_versions (id) on delete set null;
 
 create function cortex.refuse_change() returns trigger

@@ -10,7 +10,7 @@ create table cortex.projects (
   -- A deleted project is gone for its users; its rows stay until they are purged, because its ledger entries and runs point at them.
   deleted_at timestamptz
 );
-create index projects_by_account on cortex.projects (account_id, created_at desc, id desc) where deleted_at is null;
+create index projects_by_account on cortex.projects (account_id, created_at desc, id desc);
 
 create table cortex.threads (
   id uuid primary key default gen_random_uuid(),
@@ -28,7 +28,8 @@ create index threads_by_project on cortex.threads (project_id, created_at desc, 
 
 create table cortex.messages (
   id uuid primary key default gen_random_uuid(),
-  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  -- No foreign key: a message goes with its thread, and an index for nothing but that would be written with each message.
+  account_id uuid not null,
   thread_id uuid not null references cortex.threads (id) on delete cascade,
   -- The run that wrote it, and in which step; null for what people posted.
   run_id uuid,

@@ -6,8 +6,8 @@ create table cortex.agent_runs (
   account_id uuid not null references cortex.accounts (id) on delete cascade,
   project_id uuid not null references cortex.projects (id) on delete cascade,
   thread_id uuid not null references cortex.threads (id) on delete cascade,
-  agent_id uuid not null references cortex.agents (id) on delete cascade,
-  agent_version_id uuid not null references cortex.agent_versions (id) on delete cascade,
+  agent_id uuid not null,
+  agent_version_id uuid not null,
   created_by uuid,
   request_id text not null,
   model text not null,
@@ -50,12 +50,16 @@ create table cortex.agent_runs (
   started_at timestamptz,
   completed_at timestamptz,
   -- Counted by the trigger below; anything but 1 on an ended run is a broken invariant.
-  terminal_writes int not null default 0
+  terminal_writes int not null default 0,
+  foreign key (agent_id, agent_version_id) references cortex.agent_versions (agent_id, id) on delete cascade
 ) with (fillfactor = 80); -- room for the next version of a row in its own page
 create unique index agent_runs_one_active_per_thread on cortex.agent_runs (thread_id)
   where status in ('queued', 'running', 'waiting');
 create index agent_runs_by_account on cortex.agent_runs (account_id, created_at desc, id desc);
 create index agent_runs_by_thread on cortex.agent_runs (thread_id, created_at desc, id desc);
+-- For the deletion of what they point at. None of these columns ever changes, so an update stays in its page.
+create index agent_runs_by_project on cortex.agent_runs (project_id);
+create index agent_runs_by_agent_version on cortex.agent_runs (agent_id, agent_version_id);
 create index agent_runs_active on cortex.agent_runs (account_id) where status in ('queued', 'running', 'waiting');
 create index agent_runs_holding_a_slot on cortex.agent_runs (account_id)
   where status = 'running' or (status = 'queued' and admitted_at is not null);
@@ -90,7 +94,8 @@ create trigger guard_agent_run before update on cortex.agent_runs
 create table cortex.run_steps (
   run_id uuid not null references cortex.agent_runs (id) on delete cascade,
   step int not null check (step >= 0),
-  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  -- No foreign key, as with messages.
+  account_id uuid not null,
   attempt int not null,
   model text not null,
   finish_reason text,
@@ -108,7 +113,7 @@ create table cortex.run_steps (
 create table cortex.tool_calls (
   run_id uuid not null references cortex.agent_runs (id) on delete cascade,
   call_id text not null,
-  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  account_id uuid not null,
   step int not null,
   position int not null,
   name text not null,
@@ -129,7 +134,7 @@ create table cortex.tool_calls (
 create table cortex.run_waits (
   run_id uuid not null references cortex.agent_runs (id) on delete cascade,
   attempt int not null,
-  account_id uuid not null references cortex.accounts (id) on delete cascade,
+  account_id uuid not null,
   -- The step that the wait keeps from its answer.
   step int not null,
   reason text not null check (reason in ('provider_limit')),

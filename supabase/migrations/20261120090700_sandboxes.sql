@@ -14,6 +14,7 @@ create table cortex.sandboxes (
   updated_at timestamptz not null default now()
 );
 create unique index sandboxes_one_per_project on cortex.sandboxes (project_id) where state <> 'deleted';
+create index sandboxes_by_project on cortex.sandboxes (project_id);
 create index sandboxes_by_account on cortex.sandboxes (account_id);
 
 alter table cortex.sandboxes enable row level security;

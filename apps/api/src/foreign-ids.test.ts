@@ -85,7 +85,7 @@ test("a cursor of somebody else's list is a place in time: it opens nothing of t
     for (let n = 0; n < 2; n++) await objectsOf(api, bob, "bobs-canary");
     const page = await api.call("GET", `${path}?limit=1`, { as: bob });
     const { next_cursor: cursor } = page.body as { next_cursor: string | null };
-    if (path !== "/billing/ledger") expect([path, cursor]).toEqual([path, expect.any(String)]);
+    expect([path, cursor === null]).toEqual([path, path === "/billing/ledger"]);
     const answer = await api.call("GET", `${path}?cursor=${cursor ?? ""}`, { as: alice });
     expect([path, answer.status]).toEqual([path, cursor === null ? 400 : 200]);
     expect(JSON.stringify(answer.body)).not.toContain("bobs-canary");

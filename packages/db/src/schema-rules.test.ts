@@ -117,6 +117,26 @@ test("a run that has ended stays as it ended, its fence never goes back, and it 
   expect(rows).toEqual([{ terminal_writes: 1 }]);
 });
 
+test("whatever points at a row is found by an index when that row is deleted, and no index moves with a heartbeat", async () => {
+  const { rows } = await database.owner.query<{ pointer: string }>(
+    `select conrelid::regclass || ' (' || string_agg(attname, ', ' order by place) || ')' as pointer
+     from pg_constraint, unnest(conkey) with ordinality as key (attnum, place) join pg_attribute using (attnum)
+     where contype = 'f' and connamespace = 'cortex'::regnamespace and attrelid = conrelid and confrelid <> 'cortex.plans'::regclass
+       and not exists (
+         select 1 from pg_index where indrelid = conrelid and indpred is null
+           and (indkey::int2[])[0:cardinality(conkey) - 1] = conkey
+       )
+     group by pg_constraint.oid, conrelid`,
+  );
+  expect(rows).toEqual([]);
+
+  const { rows: moving } = await database.owner.query<{ name: string }>(
+    `select indexrelid::regclass::text as name from pg_index
+     where indrelid = 'cortex.agent_runs'::regclass and pg_get_indexdef(indexrelid) ~ '\\m(lease_until|worker_id|usage|cost_usd)\\M'`,
+  );
+  expect(moving).toEqual([]);
+});
+
 test("a thread has one run that has not ended, whatever the status of the first", async () => {
   for (const first of ["queued", "running", "waiting"] as const) {
     const thread = await aThread(database.owner);
