@@ -55,6 +55,8 @@ export const openServices = async (
     poolSize: env.DATABASE_POOL_SIZE,
     prepare: env.DATABASE_PREPARE,
     name: "cortex-api",
+    // Longer than the longest statement of its role (5 s), so that a slow answer is not taken for none.
+    silenceMs: 6_000,
     log,
   });
   lifetime.opened("database", () => database.close());

@@ -74,3 +74,20 @@ test("a statement that fails undoes its transaction, and the next one finds the 
   const again = asFleet(db, (tx) => sql<{ one: number }>`select ${1}::int as one`.execute(tx));
   expect((await again).rows).toEqual([{ one: 1 }]);
 });
+
+test("each role waits for a lock, then for its statement, then its client gives up, then its lease ends", async () => {
+  const { database } = await aDatabase();
+  const patience = async (url: string) => {
+    const opened = openDatabase({ url, poolSize: 1, name: "patience", log: silentLogger() });
+    onTestFinished(() => opened.close());
+    const { rows } = await sql<{ name: string; ms: number }>`
+      select name, setting::int as ms from pg_settings
+      where name in ('lock_timeout', 'statement_timeout', 'idle_in_transaction_session_timeout') order by name`.execute(
+      opened.db,
+    );
+    return rows.map(({ ms }) => ms);
+  };
+  // idle in a transaction, lock, statement; the default silence is 8 s, the API's 6 s.
+  expect(await patience(database.apiUrl)).toEqual([5_000, 2_000, 5_000]);
+  expect(await patience(database.workerUrl)).toEqual([5_000, 4_000, 6_000]);
+});

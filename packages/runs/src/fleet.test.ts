@@ -122,6 +122,36 @@ test("a worker that cannot reach Postgres gives its runs up before their leases 
   await leases.close();
 });
 
+test("a row that somebody holds keeps no other lease waiting, is not lost, and its stop is heard", async () => {
+  const { runId } = await aRun(database.owner, { status: "queued" });
+  const other = await aRun(database.owner, { status: "queued" });
+  for (const id of [runId, other.runId]) await claimRun(worker.db, { runId: id, workerId: "w", settings });
+  await set(runId, "stop_requested_at = now()");
+  await set(other.runId, "lease_until = now()");
+  const locker = await database.owner.connect();
+  await locker.query("begin");
+  await locker.query("select from cortex.agent_runs where id = $1 for update", [runId]);
+  const leases = createLeaseKeeper(
+    { db: worker.db, log: silentLogger() },
+    { workerId: "w", concurrency: 2, settings: { ...settings, giveUpAfterMs: 60_000 } },
+  );
+  const locked = leases.hold({ runId, attempt: 1, claimedAt: performance.now() });
+  const free = leases.hold({ runId: other.runId, attempt: 1, claimedAt: performance.now() });
+  await eventually(async () => {
+    const { rows } = await database.owner.query<{ ahead: boolean }>(
+      "select lease_until > now() + interval '10 seconds' as ahead from cortex.agent_runs where id = $1",
+      [other.runId],
+    );
+    return rows[0]?.ahead;
+  });
+  await eventually(() => locked.signal.aborted);
+  expect(locked.signal.reason).toMatchObject({ reason: "stopped" });
+  expect(free.signal.aborted).toBe(false);
+  await locker.query("rollback");
+  locker.release();
+  await leases.close();
+});
+
 test("a claim whose answer came late is as old as its request", async () => {
   const { runId } = await aRun(database.owner, { status: "queued" });
   await claimRun(worker.db, { runId, workerId: "w", settings });

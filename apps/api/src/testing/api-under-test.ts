@@ -57,6 +57,8 @@ export const startApiUnderTest = async (
     timings?: Partial<StreamTimings>;
     log?: Logger;
     redis?: TestRedis;
+    /** Puts something between the API and its Postgres. */
+    postgres?: (url: string) => string;
   } = {},
 ): Promise<ApiUnderTest> => {
   const log = options.log ?? silentLogger();
@@ -70,7 +72,7 @@ export const startApiUnderTest = async (
   lifetime.opened("redis", () => redis.drop());
   lifetime.opened("project", () => project.close());
   const env = readEnv({
-    DATABASE_URL: database.apiUrl,
+    DATABASE_URL: options.postgres?.(database.apiUrl) ?? database.apiUrl,
     REDIS_URL: redis.url,
     SUPABASE_URL: project.url,
     STREAM_TICKET_SECRET: streamTicketSecret,

@@ -308,8 +308,8 @@ test.each(["insert into", "update"])(
       });
       if (statement === "insert into") proxy.breakAt("commit", "answer");
       // A claim that nobody recognised would be waited for that long.
-    const provider = { ...counted.provider, createTimeoutMs: 120_000 };
-    const { ref } = await ensureSandbox({ ...depsOf(0, provider), db: far.db, outlast }, scope);
+      const provider = { ...counted.provider, createTimeoutMs: 120_000 };
+      const { ref } = await ensureSandbox({ ...depsOf(0, provider), db: far.db, outlast }, scope);
       expect(proxy.broken()).toBe(1);
       expect(counted.calls()).toBe(1);
       expect(await rowsOf(scope.projectId)).toMatchObject([{ id: ref.id, state: "started" }]);
