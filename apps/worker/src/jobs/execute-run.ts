@@ -16,6 +16,7 @@ import {
   handOver,
   type Lease,
   LeaseEnded,
+  type LeaseEndReason,
   leaseLeftMs,
   openLog,
   readPostedMessages,
@@ -115,12 +116,18 @@ const attempt = async (services: WorkerServices, run: ClaimedRun, lease: Lease):
   const startedAt = performance.now();
   try {
     const verdict = await untilItEnds(services, run, lease, input, recorder);
-    log.info({ verdict: verdict.kind, duration_ms: Math.round(performance.now() - startedAt) }, "attempt over");
+    const facts = { verdict: verdict.kind, duration_ms: Math.round(performance.now() - startedAt) };
+    if (endReason(lease) === "lost") log.warn(facts, "the lease was lost; let go, another worker goes on");
+    else log.info(facts, "attempt over");
     return verdict;
   } finally {
     await writer.close();
   }
 };
+
+/** Why the hold of the run has ended; null while it has not. */
+const endReason = ({ signal }: Lease): LeaseEndReason | null =>
+  signal.reason instanceof LeaseEnded ? signal.reason.reason : null;
 
 const untilItEnds = async (
   services: WorkerServices,
@@ -132,11 +139,8 @@ const untilItEnds = async (
   for (let input = first; ; input = await lease.outlast(() => readRunInput(services.db, run))) {
     const driven = await drive(services, run, lease, input, recorder);
     if (driven.kind === "aborted") {
-      const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
-      if (reason === "lost") {
-        services.log.warn("the lease was lost; let go, another worker goes on");
-        return { kind: "done" };
-      }
+      const reason = endReason(lease) ?? "lost";
+      if (reason === "lost") return { kind: "done" };
       if (reason === "shutdown") {
         const notBegun = driven.unfinished.filter((call) => !call.started).map((call) => call.tool_call_id);
         await handOver(
