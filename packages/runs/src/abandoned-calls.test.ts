@@ -10,7 +10,7 @@ import { answered, called, nothingElse, stepDone } from "./testing/engine-script
 import { createRunFixture } from "./testing/run-fixture.ts";
 
 const fixture = await createRunFixture();
-const { api, worker, database, log, aClaimedRun, aRecorder, expectExactLog, loseWorker, post } = fixture;
+const { api, worker, database, log, aClaimedRun, claim, aRecorder, expectExactLog, loseWorker, post } = fixture;
 afterAll(() => fixture.close());
 
 const sweep = () =>
@@ -89,6 +89,21 @@ test("a worker that was only late keeps its run: nothing is ended or settled und
   expect(ended).toBe(false);
   for (const event of [...called("begun", "shell", "done"), stepDone(0)]) await recorder.record(event);
   await recorder.finish({ kind: "completed", ...nothingElse });
+  await expectExactLog(run.id, place.accountId);
+});
+
+test("calls are settled in the name of the last attempt: the log of a run that two workers lost never goes back", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "on it", [{ id: "begun", name: "calculator", effect: "pure" }]));
+  await loseWorker(run.id);
+  await aRecorder(await claim(run.id));
+  await askToStop(run.id, place.userId);
+  await loseWorker(run.id);
+  expect(await sweep()).toMatchObject({ ended: 1 });
+  const attempts = log.entries(run.id).map((event) => event.attempt);
+  expect(attempts).toEqual(attempts.toSorted((left, right) => left - right));
+  expect(log.entries(run.id)).toContainEqual(expect.objectContaining({ type: "tool_call.completed", attempt: 2 }));
   await expectExactLog(run.id, place.accountId);
 });
 

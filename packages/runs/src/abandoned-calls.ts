@@ -19,6 +19,8 @@ export const settleAbandonedCalls = async (tx: Tx, run: { id: string; thread_id:
         then 'The worker was lost during this call. It is not known whether it took effect; look before you repeat it.'
         else 'The worker was lost before this call was done.' end,
       is_error = true,
+      -- Of the last attempt that worked (ending the run has raised the number once more): the log may have told of it, and never goes back.
+      attempt = greatest(attempt, (select agent_runs.attempt - 1 from cortex.agent_runs where id = ${run.id})),
       ended_at = clock_timestamp()
     where run_id = ${run.id} and ended_at is null`.execute(tx);
   const calls = await tx

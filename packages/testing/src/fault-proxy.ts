@@ -17,8 +17,8 @@ export interface FaultProxy {
   set(fault: Fault): Promise<void>;
   /** Holds each piece back for this long, each way. */
   delay(ms: number): void;
-  /** Resets the open connections, once. Answers on their way are lost. */
-  cut(): void;
+  /** Resets the open connections (those that `choose` picks), once. Answers on their way are lost. @returns how many */
+  cut(choose?: () => boolean): number;
   /**
    * Breaks the connection that next sends this text, once: `request` before the text reaches the server, `answer` when the server has answered
    * and the client has not heard it. What the server did is then done, or not, for certain; the client cannot tell.
@@ -109,8 +109,10 @@ export const createFaultProxy = async (target: { host: string; port: number }): 
     new Promise((resolve) => {
       listening.close(() => resolve());
     });
-  const cut = (): void => {
-    for (const pair of pairs) end(pair);
+  const cut = (choose: () => boolean = () => true): number => {
+    const chosen = [...pairs].filter(choose);
+    for (const pair of chosen) end(pair);
+    return chosen.length;
   };
 
   let server: Server | null = await listen(0);
