@@ -69,7 +69,7 @@ test("a start whose commit had no answer: its key gives that run, and without a 
   proxy.breakAt("commit", "answer");
   const lost = await start(keyed, "key-1");
   expect(lost).toMatchObject(unavailable);
-  expect(lost.body).toMatchObject({ detail: expect.stringContaining("it may have been done") });
+  expect(JSON.stringify(lost.body)).toContain("it may have been done");
   const [made] = await runsOf(keyed);
   const again = await start(keyed, "key-1");
   expect(again).toMatchObject({ status: 202, body: { agent_run_id: made } });

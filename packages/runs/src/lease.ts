@@ -14,6 +14,8 @@ export interface Lease {
   release(): void;
   /** For everything that this attempt wants of Postgres: tries again as long as the lease may still be ours. */
   outlast: Outlast;
+  /** Milliseconds since the claim was sent, by the monotonic clock. */
+  heldMs(): number;
 }
 
 export interface LeaseKeeper {
@@ -110,6 +112,7 @@ export const createLeaseKeeper = (
         release: () => {
           if (runs.get(claimed.runId) === run) runs.delete(claimed.runId);
         },
+        heldMs: () => performance.now() - claimedAt,
         outlast: createOutlast(deps, {
           until: () => (isLost(run.abort.signal) ? -Infinity : run.renewedAt + settings.giveUpAfterMs),
         }),

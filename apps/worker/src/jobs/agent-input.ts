@@ -16,8 +16,24 @@ export const toolsOf = (tools: readonly Tool[], run: ClaimedRun, input: RunInput
   return tools.filter((tool) => allowed.every((names) => names.includes(tool.name)));
 };
 
-/** What the engine needs to know, from what Postgres says. */
-export const agentInput = (run: ClaimedRun, input: RunInput): AgentInput => {
+/** A run has a deadline from its first claim on. */
+const withoutDeadlineMs = 60_000;
+
+/**
+ * The deadline by this machine's clock, by which the engine works: the row's times are the database's, and the two clocks may be far apart.
+ * @param heldMs since the claim
+ */
+export const deadlineHere = (run: Pick<ClaimedRun, "claimed_at" | "deadline_at">, heldMs: number, now: Date): Date => {
+  const { claimed_at: claimedAt, deadline_at: deadlineAt } = run;
+  const leftAtClaim = claimedAt && deadlineAt ? deadlineAt.getTime() - claimedAt.getTime() : withoutDeadlineMs;
+  return new Date(now.getTime() - heldMs + leftAtClaim);
+};
+
+/**
+ * What the engine needs to know, from what Postgres says.
+ * @param heldMs since the claim
+ */
+export const agentInput = (run: ClaimedRun, input: RunInput, heldMs: number): AgentInput => {
   const parameters: ModelParameters = Parameters.parse(input.modelParameters);
   return {
     runId: run.id,
@@ -28,7 +44,7 @@ export const agentInput = (run: ClaimedRun, input: RunInput): AgentInput => {
     parameters,
     limits: {
       maxSteps: input.maxSteps,
-      deadline: run.deadline_at ?? new Date(Date.now() + 60_000),
+      deadline: deadlineHere(run, heldMs, new Date()),
       ...(run.max_cost_usd === null ? {} : { maxCostUsd: canonicalUsd(run.max_cost_usd) }),
     },
     firstStep: input.firstStep,

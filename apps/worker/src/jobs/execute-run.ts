@@ -208,7 +208,7 @@ const drive = async (
       openSandbox: services.openSandbox({ accountId: run.account_id, projectId: run.project_id }, lease.outlast),
       log: services.log,
     },
-    agentInput(run, input),
+    agentInput(run, input, lease.heldMs()),
     lease.signal,
   );
   for (;;) {
