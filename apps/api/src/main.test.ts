@@ -3,12 +3,14 @@ import { fileURLToPath } from "node:url";
 import {
   aRun,
   aUser,
+  createFaultProxy,
   createTestDatabase,
   createTestRedis,
   eventually,
   type TestDatabase,
   type TestRedis,
 } from "@cortex/testing";
+import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type SigningProject, startSigningProject } from "./testing/signing-project.ts";
 
@@ -109,6 +111,36 @@ test("SIGTERM ends streams without done, answers what is under way, and the proc
   });
   // Neither ids of objects nor what proves an identity stand in the log.
   expect(api.output()).not.toContain(headers.authorization.slice(7, 40));
+});
+
+test("may be started before Postgres and Redis: alive at once, ready when they are there, not while Redis is full", async () => {
+  const own = await createTestRedis({ own: true });
+  onTestFinished(() => own.drop());
+  const at = (address: string) => ({ host: "127.0.0.1", port: Number(new URL(address).port) });
+  const [postgres, line] = await Promise.all([createFaultProxy(at(database.apiUrl)), createFaultProxy(at(own.url))]);
+  onTestFinished(async () => {
+    await Promise.all([postgres.close(), line.close()]);
+  });
+  await Promise.all([postgres.set("refuse"), line.set("refuse")]);
+  const url = await addressOf(
+    start({ DATABASE_URL: postgres.through(database.apiUrl), REDIS_URL: line.through(own.url) }),
+  );
+  const states = async (): Promise<string[]> => {
+    const response = await fetch(`${url}/ready`);
+    const { dependencies } = (await response.json()) as { dependencies: Record<string, { status: string }> };
+    return [String(response.status), ...["postgres", "redis"].map((name) => dependencies[name]?.status ?? "")];
+  };
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  expect(await states()).toEqual(["503", "down", "down"]);
+  await Promise.all([postgres.set("pass"), line.set("pass")]);
+  await eventually(async () => (await states()).join() === "200,up,up", { timeoutMs: 15_000 });
+  const client = new Redis(own.url);
+  onTestFinished(() => client.disconnect());
+  await client.config("SET", "maxmemory", "1");
+  expect(await states()).toEqual(["503", "up", "down"]);
+  await client.config("SET", "maxmemory", "0");
+  expect(await states()).toEqual(["200", "up", "up"]);
+  expect((await fetch(`${url}/health`)).status).toBe(200);
 });
 
 test("an environment that is nonsense is refused with one sentence for each mistake", async () => {

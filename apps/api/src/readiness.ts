@@ -24,7 +24,7 @@ const probe = async <Answer>(ask: () => Promise<Answer>): Promise<Probe<Answer>>
   const asked = ask().then(
     (answer): Probe<Answer> => ({ up: true, answer }),
     // The reason may name hosts and users; it stands in the log of whoever failed.
-    (): Probe<Answer> => ({ up: false, detail: "does not answer" }),
+    (): Probe<Answer> => ({ up: false, detail: "does not answer, or refuses" }),
   );
   try {
     return await Promise.race([asked, late]);

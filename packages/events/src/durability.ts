@@ -3,11 +3,14 @@ import type { Redis } from "ioredis";
 /** A managed Redis may keep its settings to itself. */
 const unknown = "unknown";
 
-/** What Redis promises about what it holds. Rejects if it does not answer at all. */
+/** Written to see whether Redis takes writes: one that is full answers, and is of no use. */
+const probe = { key: "cortex:ready", livesMs: 60_000 };
+
+/** What Redis promises about what it holds. Rejects if it does not answer, or refuses writes. */
 export const readDurability = async (
   redis: Redis,
 ): Promise<{ appendonly: string; appendfsync: string; maxmemory_policy: string }> => {
-  await redis.ping();
+  await redis.set(probe.key, "", "PX", probe.livesMs);
   const setting = async (name: string): Promise<string> => {
     try {
       const [, value] = await redis.config("GET", name);

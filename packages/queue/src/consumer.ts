@@ -57,7 +57,7 @@ const retryMs = 1_000;
  * That the queue no longer counts a job as ours (its lock was lost, because Redis was away or this process stood still) is no reason to let go of
  * the run: the lease in Postgres says whose it is, and whoever gets the job meanwhile finds that lease and waits.
  */
-export const createProcessor =
+const createProcessor =
   (
     handler: RunHandler,
     deps: { log: Logger; running: (abort: AbortController) => () => void },
