@@ -28,15 +28,19 @@ const work = async (model: RunModel, attempt: PlayedAttempt, choice: number): Pr
   );
   const isPosted = move === "complete" && nextSeq !== attempt.nextSeq();
   const outcome = await attempt.play(move);
-  if (outcome === "fenced" || outcome === "ended") world.dropAttempt(attempt);
+  if (outcome !== "ok" && outcome !== "posted") world.dropAttempt(attempt);
   if (!isCurrent) {
     // Where it writes nothing, the log may refuse it, or not know yet.
     if (writes) expect([move, outcome]).toEqual([move, "fenced"]);
     expect([move, await contentOf(world, runId)]).toEqual([move, before]);
     return;
   }
-  const ends = { complete: "completed", fail: "failed", stop: "stopped" } as const;
-  const end = move === "complete" || move === "fail" || move === "stop" ? ends[move] : null;
+  if (move === "wait" && !model.isStopping(runId)) {
+    expect(outcome).toBe("parked");
+    return model.park(runId);
+  }
+  const ends = { complete: "completed", fail: "failed", stop: "stopped", wait: "stopped" } as const;
+  const end = move === "complete" || move === "fail" || move === "stop" || move === "wait" ? ends[move] : null;
   expect([move, outcome]).toEqual([move, isPosted ? "posted" : end === null ? "ok" : "ended"]);
   if (storesStep) model.stored(runId);
   if (end !== null && !isPosted) model.end(runId, end);
@@ -62,6 +66,11 @@ const play = async (model: RunModel, [act, which, what]: Op): Promise<void> => {
       return expect(await world.claim(run.runId)).toBe(model.claim(run.runId));
     case "work":
       return attempt ? work(model, attempt, what) : undefined;
+    case "time comes":
+      if (!run) return;
+      model.endWait(run.runId);
+      await world.endWait(run.runId);
+      return;
     case "post":
       if (run) await world.post(run.place, "wait");
       return;

@@ -33,9 +33,11 @@ const act = async ([kind, which, what]: Op, idle: PlayedAttempt[], admitted: Rea
       const attempt = takeAttempt();
       if (!attempt) return;
       const outcome = await attempt.play(attempt.move(what, world.isStopping(attempt.runId)));
-      if (outcome === "fenced" || outcome === "ended") world.dropAttempt(attempt);
+      if (outcome !== "ok" && outcome !== "posted") world.dropAttempt(attempt);
       return;
     }
+    case "time comes":
+      return run ? void (await world.endWait(run.runId)) : undefined;
     case "post":
       return run ? void (await world.post(run.place, "wait")) : undefined;
     case "stop":
@@ -61,16 +63,19 @@ const act = async ([kind, which, what]: Op, idle: PlayedAttempt[], admitted: Rea
   }
 };
 
-const order = ["queued", "running", "completed", "failed", "stopped"];
+const order = ["queued", "running", "waiting", "completed", "failed", "stopped"];
 const isEnd = ({ terminal_writes: writes }: RunControl) => writes > 0;
 
-/** Statuses only move forward, and nothing that counts falls. */
+/** Statuses only move forward, but for a run that waits or has waited, and nothing that counts falls. */
 const setBacks = (before: readonly RunControl[], after: readonly RunControl[]): RunControl[] => {
   const now = new Map(after.map((run) => [run.id, run]));
   return before.filter((run) => {
     const next = now.get(run.id);
     if (!next) return true;
-    const isBack = isEnd(run) ? next.status !== run.status : order.indexOf(next.status) < order.indexOf(run.status);
+    const hasWaited = run.status === "waiting" || next.waits > run.waits;
+    const isBack = isEnd(run)
+      ? next.status !== run.status
+      : !hasWaited && order.indexOf(next.status) < order.indexOf(run.status);
     return isBack || next.attempt < run.attempt || next.delivery < run.delivery;
   });
 };

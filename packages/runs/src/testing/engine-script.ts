@@ -1,5 +1,5 @@
-import { noUsage } from "@cortex/contracts";
-import type { EngineEvent } from "../engine-events.ts";
+import { noUsage, type Usd } from "@cortex/contracts";
+import type { EngineEvent, EngineWait } from "../engine-events.ts";
 
 /*
  * What an engine would yield, for tests of what is made of it.
@@ -44,6 +44,16 @@ export const stepDone = (step: number): EngineEvent => ({
   usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
   cost_usd: "0.001",
   duration_ms: 20,
+});
+
+/** The provider lets nobody through, after it has begun an answer if that has cost something. */
+export const limited = (retryAfterMs: number | null, costUsd: Usd = "0"): EngineWait => ({
+  kind: "waiting",
+  reason: "provider_limit",
+  code: "model_rate_limited",
+  message: "limited",
+  retryAfterMs,
+  unreported: { usage: { ...noUsage, output_tokens: costUsd === "0" ? 0 : 7 }, cost_usd: costUsd },
 });
 
 export const nothingElse = { unreported: { usage: noUsage, cost_usd: "0" } };

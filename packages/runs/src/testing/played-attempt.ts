@@ -1,7 +1,7 @@
 import { type Recorder } from "../recorder.ts";
 import { FencedError } from "../run.ts";
 import type { RunInput } from "../run-input.ts";
-import { answered, called, nothingElse, stepDone } from "./engine-script.ts";
+import { answered, called, limited, nothingElse, stepDone } from "./engine-script.ts";
 
 /** What an engine may do next, from one barrier to the following. */
 export type Move =
@@ -13,19 +13,20 @@ export type Move =
   | "answer"
   | "complete"
   | "fail"
+  | "wait"
   | "stop";
 
 type Phase = "asking" | "acting" | "acted" | "between" | "answered";
 
 const movesIn: Readonly<Record<Phase, readonly [Move, ...Move[]]>> = {
-  asking: ["preview", "call tools", "call tools", "answer", "preview", "fail"],
+  asking: ["preview", "call tools", "call tools", "answer", "preview", "fail", "wait"],
   acting: ["settle a call"],
   acted: ["end the step"],
   between: ["begin a step"],
   answered: ["complete", "complete", "fail"],
 };
 
-export type Outcome = "ok" | "posted" | "ended" | "fenced";
+export type Outcome = "ok" | "posted" | "parked" | "ended" | "fenced";
 
 /** A worker's attempt at a run, played move by move; it does not know whether it is superseded. */
 export interface PlayedAttempt {
@@ -106,6 +107,13 @@ export const playAttempt = (input: {
       case "fail": {
         const error = { code: "model_upstream", message: "away", retryable: true } as const;
         await recorder.finish({ kind: "failed", ...error, interrupted: null, ...nothingElse });
+        return "ended";
+      }
+      case "wait": {
+        // Long enough that no wait ends by itself while a story is played.
+        const parked = await recorder.park(limited(600_000, "0.0003"), { maxWaitMs: 3_600_000 });
+        if (parked.kind === "parked") return "parked";
+        await recorder.finish(parked.outcome);
         return "ended";
       }
       case "stop": {

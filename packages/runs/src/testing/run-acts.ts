@@ -9,6 +9,7 @@ export const acts = [
   "admit",
   "claim",
   "work",
+  "time comes",
   "post",
   "stop",
   "lose lease",

@@ -15,6 +15,7 @@ export interface RunControl {
   stop: boolean;
   terminal_writes: number;
   in_outbox: boolean;
+  waits: number;
 }
 
 /** In the order in which they were started. */
@@ -22,7 +23,8 @@ export const readControl = async ({ database }: RunWorld): Promise<RunControl[]>
   const { rows } = await database.owner.query<RunControl>(
     `select id, status, attempt, delivery, agent_runs.admitted_at is not null as admitted, attempts_since_step as since_step,
        status = 'running' and lease_until > clock_timestamp() as held, stop_requested_at is not null as stop, terminal_writes,
-       outbox.run_id is not null as in_outbox
+       outbox.run_id is not null as in_outbox,
+       (select count(*)::int from cortex.run_waits where run_waits.run_id = agent_runs.id) as waits
      from cortex.agent_runs left join cortex.outbox on outbox.run_id = agent_runs.id order by agent_runs.created_at`,
   );
   return rows;
@@ -36,6 +38,7 @@ export const contentOf = async ({ database }: RunWorld, runId: string): Promise<
        (select string_agg(each::text, '' order by seq) from cortex.messages each
          where thread_id = (select thread_id from cortex.agent_runs where id = $1)),
        (select string_agg(each::text, '' order by step) from cortex.run_steps each where run_id = $1),
+       (select string_agg(each::text, '' order by attempt) from cortex.run_waits each where run_id = $1),
        (select string_agg(each::text, '' order by call_id) from cortex.tool_calls each where run_id = $1),
        (select string_agg(each::text, '' order by id) from cortex.ledger_entries each where run_id = $1))) as word`,
     [runId],
@@ -54,6 +57,8 @@ export const violations = async ({ database }: RunWorld): Promise<string[]> => {
        where status = 'queued' and not exists (select 1 from cortex.outbox where run_id = id)
      union all select 'admitted in one place only' from cortex.outbox join ended on id = run_id
        where (outbox.admitted_at is null) <> (ended.admitted_at is null)
+     union all select 'a waiting run that holds a place or has no time' from ended
+       where status = 'waiting' and (admitted_at is not null or lease_until is not null or resume_at is null)
      union all select 'more parallel runs than the plan has' from ended join cortex.accounts on accounts.id = account_id
        join cortex.plans on plans.id = plan_id where status = 'running' or (status = 'queued' and admitted_at is not null)
        group by account_id, max_parallel_runs having count(*) > max_parallel_runs

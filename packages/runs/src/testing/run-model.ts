@@ -4,6 +4,8 @@ import type { RunControl } from "./run-checks.ts";
 interface ModelRun extends RunControl {
   accountId: string;
   threadId: string;
+  /** Its wait is over; the next admission puts it in line. */
+  due: boolean;
 }
 
 /** What the plan `two` of the world allows; `local` allows everything. */
@@ -20,7 +22,7 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
     if (!run) throw new Error(`the model knows no run ${id}`);
     return run;
   };
-  const isActive = ({ status }: ModelRun) => status === "queued" || status === "running";
+  const isActive = ({ status }: ModelRun) => ["queued", "running", "waiting"].includes(status);
   const holdsPlace = (run: ModelRun) => run.status === "running" || (run.status === "queued" && run.admitted);
   const placesOf = (accountId: string) => runs.filter((run) => run.accountId === accountId && holdsPlace(run)).length;
   const waitingOf = (accountId: string) =>
@@ -38,7 +40,14 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
   };
 
   const end = (run: ModelRun, status: "completed" | "failed" | "stopped"): void => {
-    Object.assign(run, { status, attempt: run.attempt + 1, held: false, in_outbox: false, terminal_writes: 1 });
+    Object.assign(run, {
+      status,
+      attempt: run.attempt + 1,
+      held: false,
+      in_outbox: false,
+      terminal_writes: 1,
+      due: false,
+    });
   };
 
   return {
@@ -53,7 +62,8 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
       const run = find(id);
       return run.status === "running" && run.attempt === attempt;
     },
-    control: (): RunControl[] => runs.map(({ accountId: _account, threadId: _thread, ...control }) => control),
+    control: (): RunControl[] =>
+      runs.map(({ accountId: _account, threadId: _thread, due: _due, ...control }) => control),
 
     refusal: (place: WorldPlace): "thread_busy" | "too_many_runs" | null => {
       if (runs.some((run) => run.threadId === place.threadId && isActive(run))) return "thread_busy";
@@ -63,9 +73,22 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
     start: (id: string, { accountId, threadId }: WorldPlace): void => {
       const admitted = hasPlace(accountId);
       const fresh = { status: "queued", attempt: 0, since_step: 0, held: false, stop: false, terminal_writes: 0 };
-      runs.push({ ...fresh, id, accountId, threadId, admitted, delivery: admitted ? 1 : 0, in_outbox: true });
+      runs.push({
+        ...fresh,
+        due: false,
+        waits: 0,
+        id,
+        accountId,
+        threadId,
+        admitted,
+        delivery: admitted ? 1 : 0,
+        in_outbox: true,
+      });
     },
     admit: (batch: number): number => {
+      for (const run of runs.filter(({ due }) => due)) {
+        Object.assign(run, { status: "queued", in_outbox: true, due: false });
+      }
       const free = Math.min(batch, capacity() - taken());
       if (free <= 0) return 0;
       const line = accounts.flatMap((accountId) =>
@@ -95,8 +118,17 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
     stop: (id: string): string => {
       const run = find(id);
       if (isActive(run)) run.stop = true;
-      if (run.status === "queued") end(run, "stopped");
+      if (run.status !== "running" && isActive(run)) end(run, "stopped");
       return run.status;
+    },
+    park: (id: string) => {
+      const run = find(id);
+      const since_step = Math.max(0, run.since_step - 1);
+      Object.assign(run, { status: "waiting", admitted: false, held: false, since_step, waits: run.waits + 1 });
+    },
+    endWait: (id: string) => {
+      const run = find(id);
+      run.due = run.status === "waiting";
     },
     loseLease: (id: string) => {
       find(id).held = false;
