@@ -67,10 +67,9 @@ const play = async (model: RunModel, [act, which, what]: Op): Promise<void> => {
     case "work":
       return attempt ? work(model, attempt, what) : undefined;
     case "time comes":
-      if (!run) return;
-      model.endWait(run.runId);
-      await world.endWait(run.runId);
-      return;
+      model.endWaits();
+      await world.endWaits();
+      return expect(await world.admit(5)).toBe(model.admit(5));
     case "post":
       if (run) await world.post(run.place, "wait");
       return;

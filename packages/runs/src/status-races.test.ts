@@ -37,7 +37,8 @@ const act = async ([kind, which, what]: Op, idle: PlayedAttempt[], admitted: Rea
       return;
     }
     case "time comes":
-      return run ? void (await world.endWait(run.runId)) : undefined;
+      await world.endWaits();
+      return void (await world.admit(5));
     case "post":
       return run ? void (await world.post(run.place, "wait")) : undefined;
     case "stop":

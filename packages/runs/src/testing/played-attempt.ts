@@ -19,7 +19,7 @@ export type Move =
 type Phase = "asking" | "acting" | "acted" | "between" | "answered";
 
 const movesIn: Readonly<Record<Phase, readonly [Move, ...Move[]]>> = {
-  asking: ["preview", "call tools", "call tools", "answer", "preview", "fail", "wait"],
+  asking: ["preview", "call tools", "wait", "answer", "wait", "fail", "call tools", "wait"],
   acting: ["settle a call"],
   acted: ["end the step"],
   between: ["begin a step"],

@@ -32,6 +32,7 @@ const often: readonly Act[] = [
   "start",
   "claim",
   "claim",
+  "time comes",
   ...Array.from({ length: 12 }, () => "work" as const),
 ];
 export const anOp: fc.Arbitrary<Op> = fc.tuple(fc.constantFrom<Act>(...acts, ...often), fc.nat(40), fc.nat(40));

@@ -126,9 +126,8 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
       const since_step = Math.max(0, run.since_step - 1);
       Object.assign(run, { status: "waiting", admitted: false, held: false, since_step, waits: run.waits + 1 });
     },
-    endWait: (id: string) => {
-      const run = find(id);
-      run.due = run.status === "waiting";
+    endWaits: () => {
+      for (const run of runs) run.due = run.status === "waiting";
     },
     loseLease: (id: string) => {
       find(id).held = false;

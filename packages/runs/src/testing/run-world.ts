@@ -190,12 +190,9 @@ export const createRunWorld = async () => {
     beat,
     admit: (batch: number) => admitRuns({ db: worker.db, deliver }, { batch }),
     loseQueue: () => queue.clear(),
-    /** The wait of this run is over, and nobody has seen it yet. */
-    endWait: (runId: string) =>
-      owner.query(
-        "update cortex.agent_runs set resume_at = now() - interval '1 second' where id = $1 and status = 'waiting'",
-        [runId],
-      ),
+    /** All waits are over, and nobody has seen it yet. */
+    endWaits: () =>
+      owner.query("update cortex.agent_runs set resume_at = now() - interval '1 second' where status = 'waiting'"),
     /** Has somebody asked for the end of this run? */
     isStopping: (runId: string) => stopping.has(runId),
     /** Is a delivery of this run in the queue? */
