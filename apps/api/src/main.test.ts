@@ -1,5 +1,3 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import {
   aRun,
   aUser,
@@ -12,6 +10,7 @@ import {
 } from "@cortex/testing";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { addressOf, type StartedApi, startApiProcess } from "./testing/api-process.ts";
 import { type SigningProject, startSigningProject } from "./testing/signing-project.ts";
 
 let database: TestDatabase;
@@ -22,17 +21,8 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all([database.drop(), redis.drop(), project.close()]));
 
-interface Started {
-  process: ChildProcess;
-  output: () => string;
-  lines: () => Record<string, unknown>[];
-  ended: Promise<number | null>;
-}
-
-const main = fileURLToPath(new URL("main.ts", import.meta.url));
-
 /** The process as it is deployed, with this environment and nothing else. */
-const start = (changes: Record<string, string>): Started => {
+const start = (changes: Record<string, string>): StartedApi => {
   const env = {
     API_PORT: "0",
     DATABASE_URL: database.apiUrl,
@@ -42,24 +32,7 @@ const start = (changes: Record<string, string>): Started => {
     STREAM_TICKET_SECRET: "of a test, with thirty-two characters",
     ...changes,
   };
-  const child = spawn(process.execPath, [main], { env, stdio: ["ignore", "pipe", "pipe"] });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (piece: Buffer) => (output += piece.toString()));
-  const ended = new Promise<number | null>((resolve) => {
-    child.once("exit", resolve);
-  });
-  const lines = () =>
-    output
-      .split("\n")
-      .filter((line) => line.startsWith("{"))
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
-  return { process: child, output: () => output, lines, ended };
-};
-
-const addressOf = async ({ lines }: Started): Promise<string> => {
-  const ready = await eventually(() => lines().find((line) => line["msg"] === "api ready"), { timeoutMs: 15_000 });
-  return `http://127.0.0.1:${String(ready["port"])}`;
+  return startApiProcess(env);
 };
 
 test("the running process is cortex_api: no owner, no superuser, no way around row-level security", async () => {

@@ -1,7 +1,8 @@
-import { noUsage, type Problem, RunEvent, type UnplacedEvent } from "@cortex/contracts";
+import { type Problem, RunEvent } from "@cortex/contracts";
 import { aMember, anAccount, aRun, aThread, eventually, type TestRun } from "@cortex/testing";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type ApiUnderTest, type Person, startApiUnderTest } from "../testing/api-under-test.ts";
+import { aWriter as writerOf, completed, delta } from "../testing/written-log.ts";
 import { type OpenStream, openStream } from "../testing/stream-client.ts";
 
 let api: ApiUnderTest;
@@ -15,40 +16,7 @@ afterAll(() => api.close());
 const aRunning = (of: ApiUnderTest = api, person = alice): Promise<TestRun> =>
   aRun(of.database.owner, { accountId: person.accountId, status: "running" });
 
-const place = (runId: string) => ({
-  run_id: runId as UnplacedEvent["run_id"],
-  at: new Date().toISOString(),
-  attempt: 1,
-});
-const delta = (runId: string, text: string): UnplacedEvent => ({
-  type: "message.delta",
-  ...place(runId),
-  message_id: runId as Extract<RunEvent, { type: "message.delta" }>["message_id"],
-  text,
-});
-const completed = (runId: string): UnplacedEvent => ({
-  type: "run.completed",
-  ...place(runId),
-  usage: noUsage,
-  cost_usd: "0",
-});
-
-/** Writes a run's log as its worker does. */
-const aWriter = async (runId: string, of: ApiUnderTest = api) => {
-  const { eventLog } = of.services;
-  const { epoch, length } = await eventLog.open({
-    runId,
-    attempt: 1,
-    epoch: 1,
-    events: [{ type: "run.queued", ...place(runId) }],
-  });
-  let next = length;
-  return async (...events: UnplacedEvent[]) => {
-    const appended = await eventLog.append({ runId, attempt: 1, epoch, length: next, events });
-    expect(appended.status).toBe("appended");
-    next = appended.length;
-  };
-};
+const aWriter = (runId: string, of: ApiUnderTest = api) => writerOf(of, runId);
 const logOf = async (runId: string, of: ApiUnderTest = api): Promise<string[]> =>
   (await of.services.eventLog.read({ runId, from: 0, limit: 1_000_000 }))?.entries ?? [];
 const withIds = (entries: string[], epoch = 1, from = 0) =>

@@ -44,19 +44,21 @@ export const openStream = async (
   // A refusal is left to the caller to read.
   const reader = response.status === 200 ? response.body?.pipeThrough(new TextDecoderStream()).getReader() : undefined;
   let text = "";
-  let used = 0;
+  /** What of it is no frame yet: searched, so kept short. */
+  let left = "";
   const next = async (): Promise<Frame | null> => {
     for (;;) {
-      const end = text.indexOf("\n\n", used);
+      const end = left.indexOf("\n\n");
       if (end !== -1) {
-        const frame = parseFrame(text.slice(used, end));
-        used = end + 2;
+        const frame = parseFrame(left.slice(0, end));
+        left = left.slice(end + 2);
         if (frame) return frame;
         continue;
       }
       const piece = await reader?.read();
       if (!piece || piece.done) return null;
       text += piece.value;
+      left += piece.value;
     }
   };
   return {

@@ -56,6 +56,8 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
   return {
     name: "api",
     script: join(at.root, "apps/api/src/main.ts"),
+    // As in docker/Dockerfile.
+    flags: ["--max-semi-space-size=16"],
     env: {
       ...common(at, environment),
       ...(at.ownAuth ? onlyOurTokens : {}),

@@ -11,6 +11,8 @@ export type ProcessPlan = {
   name: string;
   /** a TypeScript file for our own Node */
   script: string;
+  /** for Node, before the script */
+  flags?: readonly string[];
   env: Record<string, string | undefined>;
   isReady: () => Promise<boolean>;
 };
@@ -97,7 +99,7 @@ function launch(plan: ProcessPlan, deps: Deps, logFile: string): ChildProcess {
   const log = openSync(logFile, "a", 0o600);
   const preload = join(import.meta.dirname, "end-with-parent.ts");
   // own process group: Ctrl-C at the terminal reaches us first, and we stop things in order
-  const child = spawn(process.execPath, ["--import", preload, plan.script], {
+  const child = spawn(process.execPath, [...(plan.flags ?? []), "--import", preload, plan.script], {
     env: plan.env,
     stdio: ["ignore", log, log, "ipc"],
     detached: true,
