@@ -97,7 +97,7 @@ test("a request log line has the route's pattern, and no query", async () => {
     {
       method: "GET",
       route: "/api/threads/:thread_id",
-      status: 404,
+      status: 422,
       request_id: "r-1",
       user_id: person.userId,
       ms: expect.any(Number) as unknown,

@@ -108,7 +108,7 @@ test("a client that reads again in time goes on", async () => {
   streaming.socket.setEncoding("utf8").on("data", (piece: string) => (text += piece));
   streaming.socket.resume();
   expect(await streaming.ended).toBe("done");
-  await eventually(() => text.includes("event: done\ndata: {}\n\n"));
+  await eventually(() => text.endsWith("event: done\ndata: {}\n\n\r\n0\r\n\r\n"), { timeoutMs: 15_000 });
 });
 
 test("a client that goes, and a process that stops, end it at once, also while it is blocked", async () => {
