@@ -3,15 +3,19 @@
  * docs/reliability.md.
  *
  * (no option) the half-minute form · `--long` every experiment, to the bars of docs/reliability.md · `--scenario <name>` one of them ·
- * `--seed <n>` repeats the decisions of an earlier run · `--judge <file>` judges a kept history again.
+ * `--failpoints` a process dies between any two writes · `--controls` each mechanism is switched off and must be missed ·
+ * `--seed <n>` repeats the decisions of an earlier run · `--seeds <n>` so many seeds, one after the other · `--judge <file>` judges a kept
+ * history again.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { check } from "./check/check.ts";
 import type { History } from "./check/history.ts";
+import { controlExperiment } from "./controls/experiment.ts";
 import { experiments } from "./experiments/all.ts";
 import { type Experiment, isGood, type Verdict } from "./experiments/experiment.ts";
+import { failpointExperiment } from "./failpoints/experiment.ts";
 import { shortExperiment } from "./experiments/scenarios.ts";
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -19,6 +23,9 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const { values } = parseArgs({
   options: {
     long: { type: "boolean" },
+    failpoints: { type: "boolean" },
+    controls: { type: "boolean" },
+    seeds: { type: "string" },
     scenario: { type: "string", multiple: true },
     seed: { type: "string" },
     judge: { type: "string" },
@@ -52,18 +59,25 @@ const conduct = async (experiment: Experiment, seed: number): Promise<boolean> =
 const chosen = (): readonly Experiment[] => {
   if (values.scenario) {
     return values.scenario.map((name) => {
-      const found = [shortExperiment, ...experiments].find((experiment) => experiment.name === name);
+      const found = [shortExperiment, failpointExperiment, controlExperiment, ...experiments].find(
+        (experiment) => experiment.name === name,
+      );
       if (!found) throw new Error(`there is no scenario ${name}: ${experiments.map((each) => each.name).join(", ")}`);
       return found;
     });
   }
+  const proofs = [...(values.failpoints ? [failpointExperiment] : []), ...(values.controls ? [controlExperiment] : [])];
+  if (proofs.length > 0) return proofs;
   return values.long ? experiments : [shortExperiment];
 };
 
 if (values.judge === undefined) {
   const seed = Number(values.seed ?? Date.now() % 1_000_000);
   const bad: string[] = [];
-  for (const experiment of chosen()) if (!(await conduct(experiment, seed))) bad.push(experiment.name);
+  for (const experiment of chosen()) {
+    for (let at = seed; at < seed + Number(values.seeds ?? 1); at += 1)
+      if (!(await conduct(experiment, at))) bad.push(`${experiment.name} (seed ${at})`);
+  }
   say(bad.length === 0 ? "\nall good" : `\nnot good: ${bad.join(", ")}`);
   // At once: what is left of hundreds of reset connections has kept Node from ending by itself (seen with 26.10, in its own clean-up).
   process.exit(bad.length === 0 ? 0 : 1);

@@ -1,5 +1,5 @@
 import { check } from "./check/check.ts";
-import { collectEffects, collectLogs, collectRows } from "./check/collect.ts";
+import { collectRemains } from "./check/collect.ts";
 import type { History, StopAck, Violation } from "./check/history.ts";
 import { haunt, type Nemesis, type World } from "./faults/nemesis.ts";
 import type { Fleet, FleetOptions } from "./fleet/fleet.ts";
@@ -126,9 +126,7 @@ export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number
     stops,
     injections: injections.toSorted((left, right) => left.at - right.at),
     stopWithinMs: scenario.stopWithinMs,
-    ...(await collectRows(fleet)),
-    effects: collectEffects(fleet),
-    logs: await collectLogs(fleet, runIds),
+    ...(await collectRemains(fleet, runIds)),
     followers: records,
   };
   return { history, violations: check(history), wallMs };

@@ -11,7 +11,7 @@ type Rows = Pick<History, "runs" | "messages" | "steps" | "toolCalls" | "ledger"
 const ms = (column: string): string => `(extract(epoch from ${column}) * 1000)::float8 as ${column}`;
 
 /** The first oracle: everything that Postgres holds. */
-export const collectRows = async ({ ask }: Fleet): Promise<Rows> => {
+const collectRows = async ({ ask }: Fleet): Promise<Rows> => {
   const [runs, messages, steps, toolCalls, ledger, balances] = await Promise.all([
     ask<
       Rows["runs"][number]
@@ -37,7 +37,7 @@ export const collectRows = async ({ ask }: Fleet): Promise<Rows> => {
 };
 
 /** The logs as they lie in Redis, whose keys are part of the contract. */
-export const collectLogs = async (fleet: Fleet, runIds: readonly string[]): Promise<LogRecord[]> => {
+const collectLogs = async (fleet: Fleet, runIds: readonly string[]): Promise<LogRecord[]> => {
   const redis = new Redis(fleet.redis.url);
   try {
     const logs = runIds.map(async (runId): Promise<LogRecord | null> => {
@@ -55,7 +55,7 @@ export const collectLogs = async (fleet: Fleet, runIds: readonly string[]): Prom
 };
 
 /** The third oracle: what commands left in the workspaces, lines by file. */
-export const collectEffects = (fleet: Fleet): Record<string, number> => {
+const collectEffects = (fleet: Fleet): Record<string, number> => {
   const effects: Record<string, number> = {};
   const home = join(fleet.sandboxes, "sandboxes");
   if (!existsSync(home)) return effects;
@@ -69,3 +69,13 @@ export const collectEffects = (fleet: Fleet): Record<string, number> => {
   }
   return effects;
 };
+
+/** What all three oracles say about the whole fleet; the logs are those of these runs. */
+export const collectRemains = async (
+  fleet: Fleet,
+  runIds: readonly string[],
+): Promise<Rows & Pick<History, "effects" | "logs">> => ({
+  ...(await collectRows(fleet)),
+  effects: collectEffects(fleet),
+  logs: await collectLogs(fleet, runIds),
+});

@@ -1,3 +1,4 @@
+import { failpoint } from "@cortex/failpoints";
 import type { Logger } from "@cortex/observability";
 import type { Clock } from "./clock.ts";
 import { createEntryWindow, frameEntries, frameSize } from "./entry-window.ts";
@@ -113,6 +114,7 @@ export const openTail = (deps: TailDeps, input: { runId: string; ensure: EnsureL
   const readEnd = async (): Promise<void> => {
     // A hint may overtake the answer: it is judged by what was known when it was asked for.
     const before = end;
+    await failpoint("follow.before_read");
     let state = await log.read({ runId, from: 0, limit: 0 });
     const isShorter =
       state && before && (state.epoch < before.epoch || (state.epoch === before.epoch && state.length < before.length));

@@ -1,7 +1,8 @@
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createTestFolder } from "@cortex/testing";
+import { createTestFolder, eventually } from "@cortex/testing";
 import { afterEach, expect, test } from "vitest";
 import { armFaults, failpoint, FailpointError, isSwitchedOff, type RecordedHit } from "./failpoint.ts";
 import { type FaultPlan, planFaults } from "./fault-plan.ts";
@@ -48,16 +49,36 @@ test("an error without a code has none, and a mechanism that is off is off alone
   expect([isSwitchedOff("fence"), isSwitchedOff("outbox"), isSwitchedOff("lease")]).toEqual([true, true, false]);
 });
 
-test("a freeze holds the whole process, a delay does not", async () => {
-  arm("append.before=freeze:60,append.after=delay:60");
+test("a delay holds this one, and not the process", async () => {
+  arm("append.after=delay:60");
   const startedAt = performance.now();
-  const frozen = failpoint("append.before");
-  expect(performance.now() - startedAt).toBeGreaterThan(50);
-  await frozen;
-  const beforeDelay = performance.now();
   const delayed = failpoint("append.after");
-  expect(performance.now() - beforeDelay).toBeLessThan(50);
+  expect(performance.now() - startedAt).toBeLessThan(50);
   await delayed;
+  expect(performance.now() - startedAt).toBeGreaterThan(50);
+});
+
+test("a stopped process stands still until it is told to go on", async () => {
+  const file = join(createTestFolder(), "hits");
+  const script = `
+    const { armFaults, failpoint, planFaults } = await import(${JSON.stringify(import.meta.resolve("./index.ts"))});
+    armFaults(planFaults({ FAILPOINTS: "step.before_commit=stop", FAILPOINTS_FILE: ${JSON.stringify(file)} }));
+    await failpoint("step.before_commit");
+    console.log("goes on");`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let said = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const ended = once(child, "exit");
+  await eventually(() => existsSync(file));
+  expect(said).toBe("");
+  // Again and again: a signal that comes before it stands still changes nothing.
+  await eventually(() => {
+    child.kill("SIGCONT");
+    return said !== "";
+  });
+  expect(await ended).toEqual([0, null]);
 });
 
 test("a crash ends the process by SIGKILL at once, with its hit on record", () => {

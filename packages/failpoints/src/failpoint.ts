@@ -92,8 +92,8 @@ const act = (name: Failpoint, action: FaultAction): Promise<void> => {
       return new Promise((resolve) => {
         setTimeout(resolve, action.ms);
       });
-    case "freeze":
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, action.ms);
+    case "stop":
+      process.kill(process.pid, "SIGSTOP");
       return Promise.resolve();
   }
 };

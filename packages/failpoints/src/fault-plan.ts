@@ -5,12 +5,12 @@ import { FAILPOINTS, type Failpoint, type Mechanism, MECHANISMS } from "./names.
  * - crash: SIGKILL to its own process;
  * - error: throws, with `code` as its code if one is given (`ECONNRESET`: a connection that broke);
  * - delay: this one waits, the process goes on;
- * - freeze: the whole process stands still, heartbeats too, like a paused machine.
+ * - stop: SIGSTOP to its own process, which stands still with its heartbeats, like a paused machine, until somebody sends SIGCONT.
  */
 export type FaultAction =
-  | { kind: "crash" }
+  | { kind: "crash" | "stop" }
   | { kind: "error"; code: string | null }
-  | { kind: "delay" | "freeze"; ms: number };
+  | { kind: "delay"; ms: number };
 
 export interface ArmedFailpoint {
   name: Failpoint;
@@ -45,16 +45,16 @@ const items = (text: string | undefined): string[] =>
     .map((item) => item.trim())
     .filter((item) => item !== "");
 
-const grammar = /^(?<name>[a-z._]+)=(?<kind>crash|error|delay|freeze)(?::(?<value>\w+))?(?:@(?<hit>[1-9]\d{0,6}))?$/;
+const grammar = /^(?<name>[a-z._]+)=(?<kind>crash|error|delay|stop)(?::(?<value>\w+))?(?:@(?<hit>[1-9]\d{0,6}))?$/;
 
 const actionOf = (kind: string | undefined, value: string | undefined): FaultAction | null => {
   switch (kind) {
     case "crash":
+    case "stop":
       return value === undefined ? { kind } : null;
     case "error":
       return { kind, code: value ?? null };
     case "delay":
-    case "freeze":
       return /^\d{1,6}$/.test(value ?? "") ? { kind, ms: Number(value) } : null;
     default:
       return null;
@@ -66,7 +66,7 @@ const armedFailpoint = (text: string): ArmedFailpoint => {
   const action = actionOf(kind, value);
   if (!action) {
     throw new FaultPlanError(
-      `FAILPOINTS: "${text}" is not name=crash, name=error[:CODE], name=delay:<ms> or name=freeze:<ms>, each with @<hit>`,
+      `FAILPOINTS: "${text}" is not name=crash, name=error[:CODE], name=delay:<ms> or name=stop, each with @<hit>`,
     );
   }
   const known = FAILPOINTS.find((one) => one === name);

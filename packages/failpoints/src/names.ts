@@ -33,6 +33,8 @@ export const FAILPOINTS = [
   "append.after",
   /** The epoch is raised in Postgres, and the list not built. */
   "log.rebuild",
+  /** Whoever follows a run has subscribed, and has not looked at the log since. */
+  "follow.before_read",
   // The end of a run: its transaction, the event that closes the log, the word to the queue.
   "final.before_commit",
   "final.after_commit",
