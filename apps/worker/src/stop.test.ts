@@ -68,7 +68,6 @@ describe("by one worker", () => {
     expect(await place.stop(admitted.runId)).toMatchObject({ status: "stopped" });
     worker = await place.aWorker();
     for (const { runId, threadId } of [waiting, admitted]) {
-      // The wish came from outside: a sweep closes the log.
       const { receipt, events } = await eventually(() => expectStopped(runId), { timeoutMs: 15_000 });
       expect(receipt).toMatchObject({ aborted: [], killed: [], charged_usd: "0" });
       expect(events.map((event) => event.type)).toEqual(["run.queued", "run.stopped"]);

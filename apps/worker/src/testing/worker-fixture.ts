@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { RunEvent, StopReceipt } from "@cortex/contracts";
-import { type Database, openDatabase } from "@cortex/db";
+import { type Database, openDatabase, type Scope } from "@cortex/db";
 import { connectRedis, createEventLog, publishStop } from "@cortex/events";
 import { silentLogger } from "@cortex/observability";
 import { createProducer } from "@cortex/queue";
-import { ensureLog, startRun, stopRun } from "@cortex/runs";
+import { closeLog, ensureLog, startRun, stopRun } from "@cortex/runs";
 import {
   aThread,
   aUser,
@@ -60,7 +60,7 @@ export const createWorkplace = async () => {
     checkModel: () => undefined,
     // Never throws: if Redis is away, the heartbeat finds the flag.
     announceStop: (runId: string) => void publishStop(redis, runId).catch(() => undefined),
-    closeLog: () => undefined,
+    closeLog: (run: { runId: string; scope: Scope }) => void closeLog({ db: api.db, log, eventLog }, run),
   };
 
   /** @param options.waits false: returns at once, whether it can work yet or not */
