@@ -21,6 +21,7 @@ type Act =
   | "lose"
   | "kill"
   | "drop"
+  | "repeat"
   | "fail"
   | "tick"
   | "reconnect"
@@ -50,7 +51,9 @@ const createWorld = (scheduler: fc.Scheduler) => {
     void passes("message").then(() => to.inbox.shift()?.());
   };
 
+  const said: string[] = [];
   const publish = (hint: string): void => {
+    said.push(hint);
     if (dropNext || !subscription?.live) {
       dropNext = false;
       return;
@@ -143,6 +146,11 @@ const createWorld = (scheduler: fc.Scheduler) => {
     drop: () => {
       dropNext = true;
     },
+    /** An old hint comes once more, of whatever epoch. */
+    repeat: (which: number) => {
+      const hint = said[which % Math.max(1, said.length)];
+      if (hint !== undefined) publish(hint);
+    },
     fail: () => {
       failNext = true;
     },
@@ -189,6 +197,7 @@ const play = async (scheduler: fc.Scheduler, followers: number, ops: readonly Op
   const { clock, advance } = createHandClock();
   const tails = createTails({ log: world.events, subscriber: world.subscriber, logger: silentLogger(), clock });
   const clients = Array.from({ length: followers }, () => createClient(world, tails));
+  let repeated = 0;
   const acts: Record<Act, () => void> = {
     append: () => world.append({ entries: 1 }),
     appendMany: () => world.append({ entries: 5 }),
@@ -196,6 +205,7 @@ const play = async (scheduler: fc.Scheduler, followers: number, ops: readonly Op
     lose: world.lose,
     kill: world.kill,
     drop: world.drop,
+    repeat: () => world.repeat(repeated++),
     fail: world.fail,
     tick: () => advance(1_000),
     reconnect: () => clients[0]?.reconnect(),
@@ -232,7 +242,7 @@ const opsOf = (...acts: [Act, ...Act[]]) =>
   fc.array(fc.record({ act: fc.constantFrom(...acts), arrivals: fc.nat(8) }), { maxLength: 25 });
 
 test("a connection that breaks and comes back needs no poll, and everybody gets everything once and in order", async () => {
-  const ops = opsOf("append", "appendMany", "appendLarge", "kill", "reconnect", "reconnectAll");
+  const ops = opsOf("append", "appendMany", "appendLarge", "kill", "repeat", "reconnect", "reconnectAll");
   await fc.assert(
     fc.asyncProperty(fc.scheduler(), followers, ops, (scheduler, count, list) => play(scheduler, count, list, 0)),
     { numRuns: 2_000 },
@@ -247,6 +257,7 @@ test("whatever is lost, broken or late, the poll makes it good", async () => {
     "lose",
     "kill",
     "drop",
+    "repeat",
     "fail",
     "tick",
     "reconnect",

@@ -256,10 +256,16 @@ export const createLogWriter = (
     });
   };
 
-  /** Where the log ends that somebody else has closed. */
+  /** Where the log ends that somebody else has closed; null if it has no end, or cannot be read. */
   const foreignEnd = async (): Promise<string | null> => {
-    const state = await deps.log.read({ runId, from: 0, limit: 0 });
-    return state?.closed ? formatCursor({ epoch: state.epoch, seq: state.length - 1 }) : null;
+    try {
+      const state = await deps.log.read({ runId, from: 0, limit: 0 });
+      return state?.closed ? formatCursor({ epoch: state.epoch, seq: state.length - 1 }) : null;
+    } catch (error) {
+      // The run has ended whatever Redis does; only its last cursor is noted later.
+      logger.warn({ err: error, runId }, "cannot read where a closed log ends");
+      return null;
+    }
   };
 
   if (behind) start();
@@ -279,8 +285,9 @@ export const createLogWriter = (
         await durable(events);
       } catch (error) {
         // A log that was behind may have been brought to its end already, from what ending the run has stored.
-        const cursor = error instanceof FencedError ? await foreignEnd() : null;
-        if (cursor === null) throw error;
+        if (!(error instanceof FencedError)) throw error;
+        const cursor = await foreignEnd();
+        if (cursor === null && error.reason !== "closed") throw error;
         return cursor;
       }
       const { epoch, length } = appender.position();
