@@ -3,7 +3,7 @@ import { type Problem, type StreamTicket } from "@cortex/contracts";
 import { createLogger } from "@cortex/observability";
 import { aMember, anAccount, aRun } from "@cortex/testing";
 import { SignJWT } from "jose";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type ApiUnderTest, type Person, startApiUnderTest, streamTicketSecret } from "../testing/api-under-test.ts";
 import { fingerprint } from "../testing/route-table.ts";
 import { openStream } from "../testing/stream-client.ts";
@@ -188,6 +188,29 @@ test("what a ticket allows is asked at each connection: membership that ends, a 
   const last = await ticketFor(gone);
   expect((await api.call("DELETE", `/agent-run/${gone}`, { as: alice })).status).toBe(204);
   expect(await answerTo(`ticket=${last.ticket}`, gone)).toBe("404 not_found");
+});
+
+test("a stream ends with its ticket, and with the membership behind it", async () => {
+  const quick = await startApiUnderTest({ timings: { recheckMs: 50 } });
+  onTestFinished(async () => void (await quick.close()));
+  const { owner } = quick.database;
+  const person = await quick.person();
+  const { accountId } = await anAccount(owner);
+  await aMember(owner, { accountId, userId: person.userId });
+  const run = (await aRun(owner, { accountId })).runId;
+  const claims = { sub: person.userId, account: null, run, aud: "cortex-stream" };
+  const short = await openStream(quick, { runId: run, query: `?ticket=${await sign({ ...claims, exp: seconds(2) })}` });
+  const long = await openStream(quick, {
+    runId: run,
+    query: `?ticket=${await sign({ ...claims, exp: seconds(600) })}`,
+  });
+  await long.next();
+  expect((await short.rest()).map((frame) => frame.id)).toEqual(["1.0"]);
+  const { rowCount } = await owner.query("delete from cortex.account_members where user_id = $1 and account_id = $2", [
+    person.userId,
+    accountId,
+  ]);
+  expect([rowCount, await long.rest()]).toEqual([1, []]);
 });
 
 test("no ticket reaches the log, refused or not, also not when something breaks", async () => {
