@@ -1,6 +1,6 @@
 import { check } from "./check/check.ts";
 import { collectRemains } from "./check/collect.ts";
-import type { History, StopAck, Violation } from "./check/history.ts";
+import type { History, Violation } from "./check/history.ts";
 import { haunt, type Nemesis, type World } from "./faults/nemesis.ts";
 import type { Fleet, FleetOptions } from "./fleet/fleet.ts";
 import type { FleetProcess } from "./fleet/fleet-process.ts";
@@ -81,7 +81,6 @@ const hearMs = 30_000;
  */
 export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number): Promise<Outcome> => {
   const begunAt = performance.now();
-  const stops: StopAck[] = [];
   const load = await putLoad(fleet, { ...scenario.load, seed }, begunAt);
   const harm = new AbortController();
   const over = new AbortController();
@@ -89,7 +88,7 @@ export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number
   const world: World = {
     fleet,
     client: load.client,
-    stops,
+    stops: load.stops,
     now: () => performance.now() - begunAt,
     revive,
     signal: harm.signal,
@@ -100,6 +99,7 @@ export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number
   const endAt = performance.now() + scenario.deadlineMs;
   await atMost(scenario.deadlineMs, load.started);
   await untilAllEnded(fleet, endAt);
+  await Promise.all(load.besides);
   const wallMs = performance.now() - begunAt;
   harm.abort();
   await haunting;
@@ -123,7 +123,7 @@ export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number
     scripts: load.scripts,
     acks: load.acks,
     unanswered: load.unanswered,
-    stops,
+    stops: load.stops,
     injections: injections.toSorted((left, right) => left.at - right.at),
     stopWithinMs: scenario.stopWithinMs,
     ...(await collectRemains(fleet, runIds)),

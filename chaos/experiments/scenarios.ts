@@ -1,6 +1,7 @@
 import { cutClients, crashPostgres, flushRedis, killApis, killRedis, stopRuns } from "../faults/others.ts";
 import { blackholeWorkers, freezeWorkers, killWorkers, rollProcesses } from "../faults/workers.ts";
 import { quickTimers } from "../fleet/timers.ts";
+import { pause } from "../load/pause.ts";
 import { figures } from "../report.ts";
 import { injected, type Outcome, type Scenario } from "../run-scenario.ts";
 import { atLeast, atMost, type Bar, exactly } from "./experiment.ts";
@@ -92,6 +93,26 @@ const rolling: Scenario = {
   nemeses: [rollProcesses(1_500)],
 };
 
+/** One step of 25 chunks 20 ms apart ends after half a second and some; the stop comes at any moment before, at and after that. */
+const stopRace: Scenario = {
+  ...bigLoad,
+  name: "stop-race",
+  about: "200 stops racing 200 completions",
+  load: {
+    runs: 200,
+    shape: { steps: 1, words: 25, delayMs: 20 },
+    startsAtOnce: 8,
+    secondFollowers: 0,
+    beside: async ({ runId, client, random, stopped }) => {
+      await pause(random.below(1_600));
+      const { status } = await client.stopRun(runId);
+      stopped({ runId, status });
+    },
+  },
+  nemeses: [],
+  stopWithinMs: 1_000,
+};
+
 const barOfKills = ({ history, wallMs }: Outcome): Bar[] => [
   atLeast("kills", injected(history)["worker killed"] ?? 0, 20),
   atLeast("orphaned attempts", figures(history).orphaned, 60),
@@ -109,6 +130,11 @@ export const loadExperiments = [
   ]),
   underLoad(frozen, allComplete(frozen)),
   underLoad(stops, () => []),
+  underLoad(stopRace, ({ history }) => [
+    exactly("stops", history.stops.length, stopRace.load.runs),
+    atLeast("stopped", figures(history).stopped, 20),
+    atLeast("completed", figures(history).completed, 20),
+  ]),
   underLoad(rolling, (outcome) => [
     ...allComplete(rolling)(outcome),
     exactly("calls of unknown outcome", figures(outcome.history).unknownCalls, 0),

@@ -1,6 +1,6 @@
 import type { Client } from "@cortex/client";
-import type { FollowerRecord, StartAck } from "../check/history.ts";
-import { createRandom } from "../faults/random.ts";
+import type { FollowerRecord, StartAck, StopAck } from "../check/history.ts";
+import { createRandom, type Random } from "../faults/random.ts";
 import type { Fleet, Person } from "../fleet/fleet.ts";
 import { patientTiming } from "../fleet/patient-timing.ts";
 import { followToEnd } from "./follower.ts";
@@ -14,6 +14,13 @@ export interface LoadOptions {
   startsAtOnce: number;
   /** Share of the runs that a second follower joins late and leaves again and again. */
   secondFollowers: number;
+  /** What somebody does beside each run from its acknowledgement on. */
+  beside?: (run: {
+    runId: string;
+    client: Client;
+    random: Random;
+    stopped: (ack: Omit<StopAck, "at">) => void;
+  }) => Promise<void>;
   seed: number;
 }
 
@@ -27,6 +34,8 @@ export interface Load {
   /** All starts are answered or given up. */
   started: Promise<void>;
   followers: Promise<FollowerRecord>[];
+  besides: Promise<void>[];
+  stops: StopAck[];
   /** Ends the following of whoever still waits. */
   giveUp(): void;
 }
@@ -58,6 +67,8 @@ export const putLoad = async (fleet: Fleet, options: LoadOptions, since: number)
     unanswered: [],
     started: Promise.resolve(),
     followers: [],
+    besides: [],
+    stops: [],
     giveUp: () => gone.abort(new Error("heard no end")),
   };
   const random = createRandom(options.seed, "followers");
@@ -75,6 +86,9 @@ export const putLoad = async (fleet: Fleet, options: LoadOptions, since: number)
       load.scripts[runId] = script;
       const stays = { runId, who: `f${number}`, leavesAfter: () => null, signal: gone.signal };
       load.followers.push(followToEnd(client, stays));
+      const stopped = (ack: Omit<StopAck, "at">): void =>
+        void load.stops.push({ ...ack, at: performance.now() - since });
+      if (options.beside) load.besides.push(options.beside({ runId, client, random, stopped }));
       if (random.next() >= options.secondFollowers) return;
       const joinsAfterMs = random.below(longestJoinMs);
       const leaves = { runId, who: `late${number}`, leavesAfter: () => 1 + random.below(40), signal: gone.signal };

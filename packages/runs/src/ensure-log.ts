@@ -86,6 +86,9 @@ export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogS
     if (!facts) return null;
     const { run } = facts;
     if (present.attempt > run.attempt) return present;
+    // Whoever rebuilt it lost the commit after the log was there. An epoch that is not written down would be given to another log after the next loss.
+    if (present.epoch > run.log_epoch)
+      await inScope(deps.db, input.scope, (tx) => raiseEpoch(tx, run.id, present.epoch - 1));
     const events = missingEvents(
       present.entries.map((entry) => JSON.parse(entry) as UnplacedEvent),
       facts,
@@ -117,6 +120,10 @@ const rebuildLock = 7_262_020;
 
 const lockRebuild = async (tx: Tx, runId: string): Promise<void> => {
   await sql`select pg_advisory_xact_lock(${rebuildLock}, hashtext(${runId}))`.execute(tx);
+};
+
+const raiseEpoch = async (tx: Tx, runId: string, lostEpoch: number): Promise<void> => {
+  await sql`select cortex.raise_log_epoch(${runId}, ${lostEpoch})`.execute(tx);
 };
 
 /** `present`: somebody else was quicker. */

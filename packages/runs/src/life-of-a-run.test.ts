@@ -267,6 +267,18 @@ test("a lost log is rebuilt under the next epoch with everything durable, by wri
   await expectExactLog(run.id, place.accountId);
 });
 
+test("a log that was rebuilt by a transaction that never committed: its writer writes its epoch down", async () => {
+  const { place, run } = await aClaimedRun();
+  await aRecorder(run);
+  log.flush();
+  // What is left when Postgres goes down between the log and the commit.
+  await log.open({ runId: run.id, attempt: run.attempt, epoch: 2, events: [] });
+  const scope = { userId: null, accountId: place.accountId };
+  await ensureLog({ db: worker.db, log }, { runId: run.id, scope, as: "writer" });
+  expect(await one("select log_epoch from cortex.agent_runs where id = $1", [run.id])).toEqual({ log_epoch: 2 });
+  await expectExactLog(run.id, place.accountId);
+});
+
 test.each(["writer", "reader"] as const)(
   "a log that has lost its end is lost as a whole to the %s who has seen it",
   async (as) => {
