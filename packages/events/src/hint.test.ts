@@ -43,3 +43,15 @@ test("a hint without entries says where the log stands; anything else is no hint
     expect(parseHint(text)).toBe(null);
   }
 });
+
+test("what a newer version adds to a hint is passed over, and one of another kind makes its reader look for itself", () => {
+  expect(parseHint('{"epoch":2,"length":7,"closed":true,"shard":3}')).toMatchObject({ epoch: 2, length: 7 });
+  const withEntries = '{"epoch":1,"shard":3,"first_seq":4,"closed":false,"entries":[\n{"type":"run.dreamt"}\n]}';
+  expect(parseHint(withEntries)).toEqual({
+    epoch: 1,
+    length: 5,
+    closed: false,
+    entries: { firstSeq: 4, texts: ['{"type":"run.dreamt"}'] },
+  });
+  expect(parseHint('{"kind":"moved","to":"elsewhere"}')).toBe(null);
+});

@@ -304,6 +304,25 @@ test.each(["writer", "reader"] as const)(
   },
 );
 
+test("entries of kinds that only a newer version knows stay in the log, and nothing is said twice because of them", async () => {
+  const { place, run } = await aClaimedRun();
+  const state = await openLog({ db: worker.db, log }, run);
+  const newer = { type: "run.dreamt", of: "sheep", run_id: run.id, at: new Date().toISOString(), attempt: 1 };
+  await log.append({ runId: run.id, ...state, events: [newer as never] });
+  await loseWorker(run.id);
+  const second = await claim(run.id);
+  const scope = { userId: null, accountId: place.accountId };
+  for (let again = 0; again < 2; again++)
+    await ensureLog({ db: worker.db, log }, { runId: second.id, scope, as: "writer" });
+  expect(log.entries(run.id).map(({ type }) => type as string)).toEqual([
+    "run.queued",
+    "run.started",
+    "step.started",
+    "run.dreamt",
+    "attempt.started",
+  ]);
+});
+
 test("a successor appends what a dead attempt committed but did not get out", async () => {
   const { place, run } = await aClaimedRun();
   const state = await openLog({ db: worker.db, log }, run);
