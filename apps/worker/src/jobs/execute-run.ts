@@ -16,7 +16,6 @@ import {
   handOver,
   type Lease,
   LeaseEnded,
-  type LeaseEndReason,
   leaseLeftMs,
   openLog,
   readPostedMessages,
@@ -116,31 +115,28 @@ const attempt = async (services: WorkerServices, run: ClaimedRun, lease: Lease):
   const startedAt = performance.now();
   try {
     const verdict = await untilItEnds(services, run, lease, input, recorder);
-    const facts = { verdict: verdict.kind, duration_ms: Math.round(performance.now() - startedAt) };
-    if (endReason(lease) === "lost") log.warn(facts, "the lease was lost; let go, another worker goes on");
+    const facts = { verdict: verdict?.kind ?? null, duration_ms: Math.round(performance.now() - startedAt) };
+    if (verdict === null) log.warn(facts, "the lease was lost; let go, another worker goes on");
     else log.info(facts, "attempt over");
-    return verdict;
+    return verdict ?? { kind: "done" };
   } finally {
     await writer.close();
   }
 };
 
-/** Why the hold of the run has ended; null while it has not. */
-const endReason = ({ signal }: Lease): LeaseEndReason | null =>
-  signal.reason instanceof LeaseEnded ? signal.reason.reason : null;
-
+/** Null: the run is somebody else's by now. */
 const untilItEnds = async (
   services: WorkerServices,
   run: ClaimedRun,
   lease: Lease,
   first: RunInput,
   recorder: Recorder,
-): Promise<JobVerdict> => {
+): Promise<JobVerdict | null> => {
   for (let input = first; ; input = await lease.outlast(() => readRunInput(services.db, run))) {
     const driven = await drive(services, run, lease, input, recorder);
     if (driven.kind === "aborted") {
-      const reason = endReason(lease) ?? "lost";
-      if (reason === "lost") return { kind: "done" };
+      const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
+      if (reason === "lost") return null;
       if (reason === "shutdown") {
         const notBegun = driven.unfinished.filter((call) => !call.started).map((call) => call.tool_call_id);
         await handOver(
