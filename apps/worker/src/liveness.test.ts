@@ -39,6 +39,9 @@ const away = async (): Promise<never> => {
 test("a heartbeat that does not get through is a wedge only if Postgres answers", async () => {
   expect(await watched({ lastBeat: () => -Infinity })).toEqual([expect.stringContaining("heartbeat")]);
   expect(await watched({ lastBeat: () => -Infinity, askPostgres: away })).toEqual([]);
+  let asked = 0;
+  const nowAndThen = async () => (asked++ % 5 === 0 ? away() : null);
+  expect(await watched({ lastBeat: () => -Infinity, askPostgres: nowAndThen })).toEqual([]);
 });
 
 test("runs that wait while nothing is begun are a wedge, unless there is a reason for it", async () => {

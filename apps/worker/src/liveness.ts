@@ -1,7 +1,7 @@
 import type { ConsumerState } from "@cortex/queue";
 
 export interface LivenessDeps {
-  /** Since when (monotonic clock) no heartbeat got through. */
+  /** When the last heartbeat got through; only whether that changes is of interest. */
   lastBeat: () => number;
   /** Rejects if Postgres does not answer. */
   askPostgres: () => Promise<unknown>;
@@ -33,29 +33,34 @@ const answers = (question: Promise<unknown>): Promise<boolean> =>
  * - it begins runs, if there are some that wait, and it has a free place, and Redis takes writes.
  *
  * BullMQ's consumers have been seen alive, connected, and deaf; only not beginning anything tells.
+ * It counts its own looks and not time: a process that was stopped as a whole (SIGSTOP, a suspended machine) gets its chance afterwards.
  * @param input.limitMs how long either may fail. > one lease: the runs are somebody else's by then, so nothing is lost by ending
  */
 export const watchLiveness = (
   deps: LivenessDeps,
   input: { concurrency: number; limitMs: number; everyMs: number },
 ): Liveness => {
-  const { limitMs, everyMs } = input;
+  const { everyMs } = input;
+  const limit = Math.ceil(input.limitMs / everyMs);
   let reason: string | null = null;
   let closed = false;
   let timer: NodeJS.Timeout | undefined;
-  /** Since when something has waited at every look although we could have begun it. */
-  let deafSince: number | null = null;
+  let seenBeat = deps.lastBeat();
+  /** Looks in a row without a heartbeat in between, though Postgres answered: after an outage the heartbeat is given its time, too. */
+  let silent = 0;
+  /** Looks in a row at which something waited that we could have begun. */
+  let deaf = 0;
 
   const judge = async (): Promise<Verdict> => {
-    const now = performance.now();
-    if (now - deps.lastBeat() > limitMs && (await answers(deps.askPostgres())))
-      return { kind: "wedged", reason: "the heartbeat does not get through, and Postgres answers" };
+    const beat = deps.lastBeat();
+    silent = beat === seenBeat && (await answers(deps.askPostgres())) ? silent + 1 : 0;
+    seenBeat = beat;
+    if (silent > limit) return { kind: "wedged", reason: "the heartbeat does not get through, and Postgres answers" };
     const { running, lastBegun, refused } = deps.consumer();
-    const couldBegin = running < input.concurrency && refused === null && now - lastBegun > everyMs;
+    const couldBegin = running < input.concurrency && refused === null && performance.now() - lastBegun > everyMs;
     const waiting = couldBegin ? await deps.waiting().catch(() => 0) : 0;
-    if (waiting === 0) deafSince = null;
-    else deafSince ??= now;
-    if (deafSince !== null && now - deafSince >= limitMs)
+    deaf = waiting === 0 ? 0 : deaf + 1;
+    if (deaf > limit)
       return { kind: "wedged", reason: "runs wait in the queue, there is a free place, and nothing is begun" };
     return { kind: "well" };
   };

@@ -59,7 +59,7 @@ const liveness = watchLiveness(
     waiting: services.waitingJobs,
     onWedged: ending.giveUp,
   },
-  { concurrency, limitMs: wedgedMs, everyMs: 5_000 },
+  { concurrency, limitMs: wedgedMs, everyMs: wedgedMs / 6 },
 );
 lifetime.opened("liveness", () => liveness.close());
 const health = await serveHealth(
