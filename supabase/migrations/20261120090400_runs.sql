@@ -35,6 +35,8 @@ create table cortex.agent_runs (
 
   -- The live log: its generation, and its last cursor once it is closed.
   log_epoch int not null default 1,
+  -- When it was raised: whoever did so is about to make the list.
+  log_epoch_raised_at timestamptz,
   log_cursor text,
 
   stop_requested_at timestamptz,
@@ -212,13 +214,20 @@ create policy worker_updates on cortex.tool_calls for update to cortex_worker
   using (account_id = cortex.current_account_id()) with check (account_id = cortex.current_account_id());
 
 -- Whoever finds a run's live log lost opens its next epoch, by compare-and-set. A function, because whoever may only read a run may find
--- that out, too; it changes nothing but the number, and only for a run that the caller sees.
-create function cortex.raise_log_epoch(lost_run_id uuid, lost_epoch int) returns void
+-- that out, too; it changes nothing but the number, and only for a run that the caller sees. False: somebody has raised it a moment ago, and
+-- their list is to be waited for; one second is a hundred times what they need for it.
+create function cortex.raise_log_epoch(lost_run_id uuid, lost_epoch int) returns boolean
   language sql volatile security definer set search_path = ''
   as $$
-    update cortex.agent_runs set log_epoch = lost_epoch + 1
-    where id = lost_run_id and log_epoch = lost_epoch
-      and (account_id in (select cortex.readable_accounts()) or (cortex.current_user_id() is null and account_id = cortex.current_account_id()))
+    with raised as (
+      update cortex.agent_runs set log_epoch = lost_epoch + 1, log_epoch_raised_at = clock_timestamp()
+      where id = lost_run_id and log_epoch = lost_epoch
+        and (log_epoch_raised_at is null or log_epoch_raised_at < clock_timestamp() - interval '1 second')
+        and (account_id in (select cortex.readable_accounts())
+          or (cortex.current_user_id() is null and account_id = cortex.current_account_id()))
+      returning 1
+    )
+    select exists (select from raised)
   $$;
 revoke execute on function cortex.raise_log_epoch(uuid, int) from public;
 grant execute on function cortex.raise_log_epoch(uuid, int) to cortex_api, cortex_worker;

@@ -79,6 +79,7 @@ export interface AgentRuns {
   lease_until: Timestamp | null;
   log_cursor: string | null;
   log_epoch: Generated<number>;
+  log_epoch_raised_at: Timestamp | null;
   max_cost_usd: Numeric | null;
   metadata: Generated<Json>;
   model: string;

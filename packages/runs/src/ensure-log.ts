@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { isTerminalEvent, type UnplacedEvent } from "@cortex/contracts";
 import { type Db, inScope, type Scope, type Tx } from "@cortex/db";
 import { failpoint } from "@cortex/failpoints";
@@ -64,6 +65,9 @@ interface Deps {
 /** A run's worker creates its log within this time; until then a follower waits instead of creating it, or declaring it lost. */
 const justClaimedMs = 3_000;
 
+/** Whoever has raised the epoch needs about a millisecond to make the list. */
+const soonMs = 20;
+
 /** A whole log, however long: only a writer that lost its place reads it. */
 const wholeLog = 1_000_000;
 
@@ -78,7 +82,8 @@ export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogS
     const present = await deps.log.read({ runId: input.runId, from: 0, limit: input.as === "writer" ? wholeLog : 0 });
     if (!present || isCutShort(present, input)) {
       const created = await createLog(deps, input);
-      if (created !== "present") return created;
+      if (created === "soon") await pause(soonMs);
+      else if (created !== "present") return created;
       continue;
     }
     if (input.as === "reader" || present.closed) return present;
@@ -86,7 +91,7 @@ export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogS
     if (!facts) return null;
     const { run } = facts;
     if (present.attempt > run.attempt) return present;
-    // Whoever rebuilt it lost the commit after the log was there. An epoch that is not written down would be given to another log after the next loss.
+    // A Postgres that has lost its last commits. An epoch that is not written down would be given to another log after the next loss.
     if (present.epoch > run.log_epoch)
       await inScope(deps.db, input.scope, (tx) => raiseEpoch(tx, run.id, present.epoch - 1));
     const events = missingEvents(
@@ -122,13 +127,15 @@ const lockRebuild = async (tx: Tx, runId: string): Promise<void> => {
   await sql`select pg_advisory_xact_lock(${rebuildLock}, hashtext(${runId}))`.execute(tx);
 };
 
-const raiseEpoch = async (tx: Tx, runId: string, lostEpoch: number): Promise<void> => {
-  await sql`select cortex.raise_log_epoch(${runId}, ${lostEpoch})`.execute(tx);
-};
-
-/** `present`: somebody else was quicker. */
-const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "present" | null> =>
-  inScope(deps.db, input.scope, async (tx) => {
+/**
+ * Creates a log that is not there. `present`: somebody else was quicker; `soon`: somebody else is about to.
+ *
+ * The raised epoch is committed before the list is made, and only whoever raised it makes the list of that number. A process that dies in
+ * between leaves a number without a list, which harms nobody; the other way round the next rebuild would make a second list under the same
+ * number, and whoever follows with a cursor of the first would be told the wrong rest.
+ */
+const createLog = async (deps: Deps, input: EnsureLogInput): Promise<LogState | "present" | "soon" | null> => {
+  const mine = await inScope(deps.db, input.scope, async (tx) => {
     if (input.as === "reader" && (await isAboutToBeCreated(tx, input.runId))) return null;
     await lockRebuild(tx, input.runId);
     const facts = await runFacts(tx, input);
@@ -138,19 +145,27 @@ const createLog = (deps: Deps, input: EnsureLogInput): Promise<LogState | "prese
     if (present && !isCutShort(present, input)) return "present";
     const { run } = facts;
     // Before the first claim nothing but `run.queued` can have been there: creating it again is no loss.
-    const never = workedAttempts(run) === 0 && !present;
-    const epoch = never ? run.log_epoch : run.log_epoch + 1;
-    if (!never) {
-      await sql`select cortex.raise_log_epoch(${run.id}, ${run.log_epoch})`.execute(tx);
-      await failpoint("log.rebuild");
-    }
-    return deps.log.open({
-      runId: run.id,
-      attempt: run.attempt,
-      epoch,
-      events: [...resync(epoch, run), ...durableEvents(facts)],
-    });
+    if (workedAttempts(run) === 0 && !present) return { facts, epoch: run.log_epoch };
+    return (await raiseEpoch(tx, run.id, run.log_epoch)) ? { facts, epoch: run.log_epoch + 1 } : "soon";
   });
+  if (mine === null || mine === "present" || mine === "soon") return mine;
+  const { facts, epoch } = mine;
+  if (epoch > facts.run.log_epoch) await failpoint("log.rebuild");
+  return deps.log.open({
+    runId: input.runId,
+    attempt: facts.run.attempt,
+    epoch,
+    events: [...resync(epoch, facts.run), ...durableEvents(facts)],
+  });
+};
+
+/** False: somebody has just done so. */
+const raiseEpoch = async (tx: Tx, runId: string, lostEpoch: number): Promise<boolean> => {
+  const found = await sql<{ raised: boolean }>`select cortex.raise_log_epoch(${runId}, ${lostEpoch}) as raised`.execute(
+    tx,
+  );
+  return found.rows[0]?.raised === true;
+};
 
 /** Admitted or claimed just now: whoever executes the run creates its log at once, and a follower hears of that. */
 const isAboutToBeCreated = async (tx: Tx, runId: string): Promise<boolean> => {

@@ -267,15 +267,34 @@ test("a lost log is rebuilt under the next epoch with everything durable, by wri
   await expectExactLog(run.id, place.accountId);
 });
 
-test("a log that was rebuilt by a transaction that never committed: its writer writes its epoch down", async () => {
+test("a log of an epoch that Postgres has forgotten: its writer writes it down again", async () => {
   const { place, run } = await aClaimedRun();
   await aRecorder(run);
   log.flush();
-  // What is left when Postgres goes down between the log and the commit.
+  // What is left when Postgres comes back without its last commits.
   await log.open({ runId: run.id, attempt: run.attempt, epoch: 2, events: [] });
   const scope = { userId: null, accountId: place.accountId };
   await ensureLog({ db: worker.db, log }, { runId: run.id, scope, as: "writer" });
   expect(await one("select log_epoch from cortex.agent_runs where id = $1", [run.id])).toEqual({ log_epoch: 2 });
+  await expectExactLog(run.id, place.accountId);
+});
+
+test("an epoch means one list, also if whoever made it died at once and the list was lost again", async () => {
+  const { place, run } = await aClaimedRun();
+  const scope = { userId: null, accountId: place.accountId };
+  const ensure = (port: typeof log) => ensureLog({ db: worker.db, log: port }, { runId: run.id, scope, as: "writer" });
+  log.flush();
+  const dies = async (): Promise<never> => {
+    throw new Error("killed");
+  };
+  const afterwards = (input: Parameters<typeof log.open>[0]) => log.open(input).then(dies);
+  await expect(ensure({ ...log, open: afterwards })).rejects.toThrow("killed");
+  expect(await ensure(log)).toMatchObject({ epoch: 2 });
+  log.flush();
+  expect(await ensure(log)).toMatchObject({ epoch: 3 });
+  log.flush();
+  await expect(ensure({ ...log, open: dies })).rejects.toThrow("killed");
+  expect(await ensure(log)).toMatchObject({ epoch: 5 });
   await expectExactLog(run.id, place.accountId);
 });
 
