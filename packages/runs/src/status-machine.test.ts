@@ -14,6 +14,9 @@ import { createRunWorld } from "./testing/run-world.ts";
 const world = await createRunWorld();
 afterAll(() => world.close());
 
+/** Shrinking included; below the time limit of the test, which would end it without a word of seed and counterexample. */
+const longestMs = 90_000;
+
 /** A move of an attempt, and what the model says of it: an attempt that is superseded is fenced where it writes, and leaves nothing. */
 const work = async (model: RunModel, attempt: PlayedAttempt, choice: number): Promise<void> => {
   const { runId } = attempt;
@@ -80,6 +83,11 @@ const play = async (model: RunModel, [act, which, what]: Op): Promise<void> => {
       model.loseLease(run.runId);
       await world.loseLease(run.runId);
       return;
+    case "take over":
+      if (!attempt) return;
+      model.loseLease(attempt.runId);
+      await world.loseLease(attempt.runId);
+      return expect(await world.claim(attempt.runId)).toBe(model.claim(attempt.runId));
     case "hand over":
     case "abandon":
       if (!attempt) return;
@@ -119,6 +127,6 @@ test("one act after the other: each answers what the model says, and leaves what
       expect(await violations(world)).toEqual([]);
       await endAll(world);
     }),
-    { numRuns: 60 },
+    { numRuns: 60, interruptAfterTimeLimit: longestMs },
   );
 }, 120_000);

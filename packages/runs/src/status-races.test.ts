@@ -13,6 +13,9 @@ import { createRunWorld } from "./testing/run-world.ts";
 const world = await createRunWorld();
 afterAll(() => world.close());
 
+/** Shrinking included; below the time limit of the test, which would end it without a word of seed and counterexample. */
+const longestMs = 90_000;
+
 const slots = 2;
 /** Two slots and a buffer of two. */
 const capacity = 4;
@@ -45,6 +48,12 @@ const act = async ([kind, which, what]: Op, idle: PlayedAttempt[], admitted: Rea
       return run ? void (await world.stop(run)) : undefined;
     case "lose lease":
       return run ? void (await world.loseLease(run.runId)) : undefined;
+    case "take over": {
+      const attempt = nth(world.attempts, which);
+      if (!attempt) return;
+      await world.loseLease(attempt.runId);
+      return void (await world.claim(attempt.runId));
+    }
     case "hand over":
     case "abandon": {
       const attempt = takeAttempt();
@@ -107,6 +116,6 @@ test("acts that meet: whoever is first, nothing is lost, doubled or taken back",
       }
       await endAll(world);
     }),
-    { numRuns: 40 },
+    { numRuns: 40, interruptAfterTimeLimit: longestMs },
   );
 }, 120_000);

@@ -13,6 +13,7 @@ export const acts = [
   "post",
   "stop",
   "lose lease",
+  "take over",
   "hand over",
   "abandon",
   "beat",
