@@ -72,6 +72,9 @@ const untilAllEnded = async (fleet: Fleet, endAt: number): Promise<void> => {
   }
 };
 
+/** Whatever was killed stands again within this time. */
+const standMs = 60_000;
+
 /** Followers hear the end of a run within this time of the end of all harm: three polls of a quiet log, and a busy machine. */
 const hearMs = 30_000;
 
@@ -96,15 +99,22 @@ export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number
   const injections: History["injections"] = [];
   const note = (injection: History["injections"][number]): void => void injections.push(injection);
   const haunting = Promise.all(scenario.nemeses.map((nemesis) => haunt(nemesis, world, { seed, note })));
-  const endAt = performance.now() + scenario.deadlineMs;
-  await atMost(scenario.deadlineMs, load.started);
-  await untilAllEnded(fleet, endAt);
-  await Promise.all(load.besides);
-  const wallMs = performance.now() - begunAt;
-  harm.abort();
-  await haunting;
-  await settled();
-  over.abort();
+  // Awaited when the runs have ended; until then a failure of it is nobody's surprise.
+  haunting.catch(() => undefined);
+  let wallMs = 0;
+  try {
+    const endAt = performance.now() + scenario.deadlineMs;
+    await atMost(scenario.deadlineMs, load.started);
+    await untilAllEnded(fleet, endAt);
+    await Promise.all(load.besides);
+    wallMs = performance.now() - begunAt;
+    harm.abort();
+    await haunting;
+    await atMost(standMs, settled());
+  } finally {
+    harm.abort();
+    over.abort();
+  }
 
   const followers = Promise.all(load.followers);
   await atMost(hearMs, followers);

@@ -38,6 +38,7 @@ export const flushRedis = (everyMs: number, times = Infinity): Nemesis => ({
   times,
   act: async ({ fleet }) => {
     const redis = new Redis(fleet.redis.url);
+    redis.on("error", () => {}); // somebody else has killed it: the command waits until it is back
     try {
       const keys = await redis.dbsize();
       await redis.flushall();

@@ -2,10 +2,11 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Client, type ClientTiming, createClient } from "@cortex/client";
-import { freePort, startWatchdog } from "@cortex/local-stack";
+import { startWatchdog } from "@cortex/local-stack";
 import { aGrant, aUser, createFaultProxy, type FaultProxy } from "@cortex/testing";
 import pg from "pg";
 import { defineProcess, type FleetProcess } from "./fleet-process.ts";
+import { quietPort } from "./quiet-port.ts";
 import { type FleetPostgres, type FleetRedis, startFleetPostgres, startFleetRedis } from "./stores.ts";
 import { type Timers, timersEnv } from "./timers.ts";
 import { startTokenIssuer } from "./token-issuer.ts";
@@ -111,7 +112,7 @@ const open = async (
     startFleetPostgres(stores),
     startFleetRedis(stores),
     startTokenIssuer(),
-    freePort(),
+    quietPort(),
   ]);
   closers.push(() => Promise.all([postgres.stop(), redis.stop(), issuer.close()]));
   const owner = new pg.Pool({ connectionString: postgres.ownerUrl, max: 4, application_name: "chaos-oracle" });
@@ -131,7 +132,7 @@ const open = async (
   });
   const ticketSecret = crypto.randomUUID();
   const anApi = async (number: number): Promise<FleetApi> => {
-    const port = await freePort();
+    const port = await quietPort();
     const api = defineProcess(processes, {
       name: `api-${number}`,
       script: "apps/api/src/main.ts",

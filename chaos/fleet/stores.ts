@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { endProcess, freePort, obtainRedisProgram, startPostgres, startRedis } from "@cortex/local-stack";
+import { endProcess, obtainRedisProgram, startPostgres, startRedis } from "@cortex/local-stack";
 import { buildTemplate, urlOf } from "@cortex/testing";
+import { quietPort } from "./quiet-port.ts";
 
 /** A Postgres of one's own, migrated and seeded. Its address stays over restarts. */
 export interface FleetPostgres {
@@ -38,7 +39,7 @@ interface Deps {
 export const startFleetPostgres = async ({ folder, watch }: Deps): Promise<FleetPostgres> => {
   const options = {
     dataDir: join(folder, "postgres"),
-    port: await freePort(),
+    port: await quietPort(),
     passwordFile: join(folder, "secrets/postgres"),
     logFile: join(folder, "postgres.log"),
     settings: { max_connections: "300" },
@@ -75,7 +76,7 @@ export const startFleetRedis = async ({ folder, watch }: Deps): Promise<FleetRed
   });
   const options = {
     dir: join(folder, "redis"),
-    port: await freePort(),
+    port: await quietPort(),
     passwordFile: join(folder, "secrets/redis"),
     logFile: join(folder, "redis.log"),
     onSpawn: (pid: number) => watch(pid, "SIGKILL"),
