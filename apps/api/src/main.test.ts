@@ -116,6 +116,12 @@ test("may be started before Postgres and Redis: alive at once, ready when they a
   expect((await fetch(`${url}/health`)).status).toBe(200);
 });
 
+test("no fault is armed by mistake: with NODE_ENV=production the process does not start", async () => {
+  const api = start({ MECHANISMS_OFF: "fence", NODE_ENV: "production" });
+  expect(await api.ended).toBe(1);
+  expect(api.output()).toContain("The API cannot start: FAILPOINTS and MECHANISMS_OFF break things on purpose");
+});
+
 test("an environment that is nonsense is refused with one sentence for each mistake", async () => {
   const api = start({
     DATABASE_URL: "mysql://x",

@@ -68,3 +68,10 @@ test("a worker refuses nonsense in its environment with one line per mistake", a
     /DATABASE_URL[\s\S]*WORKER_CONCURRENCY/,
   );
 });
+
+test.for([
+  [{ FAILPOINTS: "step.somewhere=crash", FAILPOINTS_FILE: "hits" }, /no failpoint step\.somewhere/],
+  [{ MECHANISMS_OFF: "fence", NODE_ENV: "production" }, /not with NODE_ENV=production/],
+] as const)("a worker refuses faults that nobody can mean: %j", async ([env, message]) => {
+  await expect(place.aWorker(env)).rejects.toThrow(message);
+});
