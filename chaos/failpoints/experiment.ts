@@ -4,13 +4,15 @@ import { figures } from "../report.ts";
 import { crashEverywhere, type EverywhereOutcome, strikingFleet } from "./crash-everywhere.ts";
 
 /** Where each process died, in one line per place. */
-export const struckPlaces = ({ strikes, history, wallMs }: EverywhereOutcome): string =>
+export const struckPlaces = ({ strikes, history, violations, wallMs }: EverywhereOutcome): string =>
   [
     `failpoints, seed ${history.seed}: ${(wallMs / 1_000).toFixed(1)} s`,
     ...strikes.map(({ name, atHit, hit, ms }) => `  ${hit ? "died at" : "NEVER HIT"} ${name}@${atHit} (${ms} ms)`),
     `  ${Object.entries(figures(history))
       .map(([name, value]) => `${name} ${value}`)
       .join(", ")}`,
+    `  violations: ${violations.length}`,
+    ...violations.slice(0, 20).map(({ invariant, runId, what }) => `    ${invariant} ${runId ?? ""} ${what}`),
     ...history.unanswered.map((what) => `  not answered: ${what}`),
   ].join("\n");
 

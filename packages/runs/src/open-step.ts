@@ -59,6 +59,16 @@ export const settlement = (call: ToolCallCompleted): SettleWrite => ({
   durationMs: Math.round(call.duration_ms),
 });
 
+/**
+ * A call that was claimed for its effect and never begun has failed, for good: "no effect" is what Postgres knows of pure calls alone, and whoever reads
+ * that it was done would look for what it did.
+ */
+export const settledCall = (open: OpenStep | null, call: ToolCallCompleted): ToolCallCompleted => {
+  const claimed = open?.calls.find(({ request }) => request.id === call.tool_call_id);
+  const neverBegan = call.effect_state === "none" && claimed !== undefined && claimed.effect !== "pure";
+  return neverBegan ? { ...call, effect_state: "failed" } : call;
+};
+
 /** The event that settles a call which the end of its run left without a result. */
 export const unfinishedCall = (call: UnfinishedCall): ToolCallCompleted => ({
   type: "tool_call.completed",

@@ -11,7 +11,7 @@ import type {
 } from "./engine-events.ts";
 import { finishFromInside } from "./finish-from-inside.ts";
 import type { LogSink } from "./log-sink.ts";
-import { type OpenStep, openStep, resultMessages, settlement } from "./open-step.ts";
+import { type OpenStep, openStep, resultMessages, settledCall, settlement } from "./open-step.ts";
 import { type Parked, parkRun } from "./park-run.ts";
 import type { Outlast } from "./outlast.ts";
 import { noProgress, type StepWrite } from "./progress.ts";
@@ -106,7 +106,7 @@ export const createRecorder = (
   const toolCallCompleted = async (event: ToolCallCompleted): Promise<void> => {
     if (!open) throw new Error(`tool call ${event.tool_call_id} ended outside of a step`);
     open.results.set(event.tool_call_id, event);
-    open.unsettled.push(event);
+    open.unsettled.push(settledCall(open, event));
     // The last one is stored together with the end of the step, which follows at once.
     if (open.results.size === open.calls.length) return;
     const settled = open.unsettled;

@@ -145,6 +145,17 @@ test("a stopped step keeps the results that its calls had, and the receipt has t
   await expectExactLog(run.id, place.accountId);
 });
 
+test("a call that a stop kept from beginning is not said to be done, in no reading", async () => {
+  const { place, run } = await aClaimedRun();
+  const { recorder } = await aRecorder(run);
+  await recorder.record(answered(0, "", [{ id: "a", name: "shell", effect: "once" }]));
+  const unfinished = [{ tool_call_id: "a", name: "shell", result: "not begun", effect_state: "none" as const }];
+  await recorder.finish({ kind: "aborted", interrupted: null, unfinished, aborted: [], killed: [], ...nothingElse });
+  const call = await one("select state, is_error from cortex.tool_calls where run_id = $1", [run.id]);
+  expect(call).toEqual({ state: "failed", is_error: true });
+  await expectExactLog(run.id, place.accountId);
+});
+
 test("a run that kills every worker is not claimed for ever", async () => {
   const { run } = await aClaimedRun();
   for (let attempt = 2; attempt <= defaultRunSettings.maxAttemptsWithoutProgress; attempt++) {
