@@ -176,7 +176,10 @@ const createClient = (world: World, tails: ReturnType<typeof createTails>) => {
       connection = new AbortController();
       const { signal } = connection;
       try {
-        for await (const frame of follow({ tails, ensure: world.ensure }, { runId: "run", after: cursor, signal })) {
+        for await (const frame of follow(
+          { tails, ensure: world.ensure },
+          { runId: "run", after: cursor, end: null, signal },
+        )) {
           for (const [index, text] of frame.entries.entries()) {
             cursor = { epoch: frame.epoch, seq: frame.first_seq + index };
             received.push({ ...cursor, text });

@@ -208,6 +208,22 @@ test("a lost log that is rebuilt comes with one resync, and then everything", as
   ).toEqual(Array.from({ length: 60 }, (_, step) => step));
 });
 
+test("an end that Postgres has noted and Redis has lost is missed: for who comes, and for who is there already", async () => {
+  const runId = await logWith(3);
+  const ensure: EnsureLog = async ({ seen }) => {
+    expect(seen).toEqual({ epoch: 1, length: 6 });
+    return fixture.log.open({ runId, attempt: 2, epoch: 2, events: [queued(runId), completed(runId)] });
+  };
+  const there = following.receive(runId, undefined, { ensure });
+  await eventually(() => following.tails.size() === 1);
+  const frames: RunFrame[] = [];
+  const from = { after: { epoch: 1, seq: 4 }, end: { epoch: 1, seq: 5 }, ensure };
+  for await (const frame of following.frames(runId, from)) frames.push(frame);
+  const list = await listOf(runId);
+  expect(frames.flatMap(({ epoch, entries }) => (epoch === 2 ? entries : []))).toEqual(list);
+  expect((await there).entries.slice(-list.length)).toEqual(list);
+});
+
 test("without Redis nobody can begin to follow, and is told so", async () => {
   const runId = await logWith(1);
   const { proxy, client } = await fixture.brokenLog({ maxRetriesPerRequest: 0 });

@@ -15,6 +15,8 @@ export interface FollowInput {
   runId: string;
   /** The last entry that the follower has; null: from the start. */
   after: Cursor | null;
+  /** The last entry of the log, as Postgres has noted it; null: not yet. */
+  end: Cursor | null;
   /** Ends the following quietly. */
   signal: AbortSignal;
 }
@@ -79,8 +81,8 @@ export async function* follow(
   deps: { tails: Tails; ensure: EnsureLog },
   input: FollowInput,
 ): AsyncGenerator<RunFrame, void, void> {
-  const { signal } = input;
-  const { tail, leave } = await deps.tails.join({ runId: input.runId, ensure: deps.ensure, signal });
+  const { runId, end: noted, signal } = input;
+  const { tail, leave } = await deps.tails.join({ runId, ensure: deps.ensure, end: noted, signal });
   try {
     let place = signal.aborted ? null : await firstPlace(tail, input);
     let isFirst = true;

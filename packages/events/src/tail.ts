@@ -1,3 +1,4 @@
+import type { Cursor } from "@cortex/contracts";
 import { failpoint } from "@cortex/failpoints";
 import type { Logger } from "@cortex/observability";
 import type { Clock } from "./clock.ts";
@@ -55,6 +56,8 @@ export interface Tail {
   news(since: number, wake: () => void): () => void;
   /** From now on asks this one. */
   ensureWith(ensure: EnsureLog): void;
+  /** Postgres has noted this as the last entry of the closed log: one that does not reach it now has lost its end, whoever has seen it. */
+  noteEnd(last: Cursor): void;
   close(): void;
 }
 
@@ -230,6 +233,7 @@ export const openTail = (deps: TailDeps, input: { runId: string; ensure: EnsureL
     ensureWith: (next) => {
       ensure = next;
     },
+    noteEnd: ({ epoch, seq }) => learn({ epoch, length: seq + 1, closed: true }, null),
     close: () => {
       closed = true;
       callOffPoll();

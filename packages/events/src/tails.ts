@@ -1,3 +1,4 @@
+import type { Cursor } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
 import { systemClock, type Clock } from "./clock.ts";
 import type { EventLog } from "./event-log.ts";
@@ -9,9 +10,15 @@ import { unavailable } from "./unavailable.ts";
 export interface Tails {
   /**
    * Resolves when everything from now on will be seen.
+   * @param input.end the last entry, if Postgres has noted it
    * @throws AppError `unavailable` if Redis (or, for a missing log, Postgres) does not answer in time
    */
-  join(input: { runId: string; ensure: EnsureLog; signal: AbortSignal }): Promise<{ tail: Tail; leave(): void }>;
+  join(input: {
+    runId: string;
+    ensure: EnsureLog;
+    end: Cursor | null;
+    signal: AbortSignal;
+  }): Promise<{ tail: Tail; leave(): void }>;
   /** How many runs are followed. */
   size(): number;
 }
@@ -39,11 +46,12 @@ export const createTails = (deps: { log: EventLog; subscriber: Subscriber; logge
     });
 
   return {
-    join: async ({ runId, ensure, signal }) => {
+    join: async ({ runId, ensure, end, signal }) => {
       let entry = open.get(runId);
       if (entry) entry.tail.ensureWith(ensure);
       else open.set(runId, (entry = { tail: openTail({ ...deps, clock }, { runId, ensure }), followers: 0 }));
       const { tail } = entry;
+      if (end) tail.noteEnd(end);
       const joined = entry;
       joined.followers += 1;
       let left = false;

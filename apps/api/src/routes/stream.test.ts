@@ -99,6 +99,21 @@ test("a log that was lost comes back under the next epoch, to old cursors from i
   expect(frames.at(-1)).toEqual(done);
 });
 
+test("a log that Redis has lost the end of is known by the noted end, and comes back whole", async () => {
+  const { runId } = await aRun(api.database.owner, { accountId: alice.accountId, status: "completed", attempt: 2 });
+  const write = await aWriter(runId);
+  await write(delta(runId, "Hel"));
+  await api.database.owner.query("update cortex.agent_runs set log_cursor = '1.5' where id = $1", [runId]);
+  // Both at once share a tail; the second cursor is of the part that is gone.
+  const streams = ["", "1.4"].map((lastEventId) => openStream(api, { runId, as: alice, lastEventId }));
+  for (const stream of await Promise.all(streams)) {
+    expect(stream.response.status).toBe(200);
+    const frames = await stream.rest();
+    expect(frames.map((frame) => frame.id)).toEqual([...frames.slice(0, -1).map((_, seq) => `2.${seq}`), null]);
+    expect(frames.at(-1)).toEqual(done);
+  }
+});
+
 test("cursors that are none, or of a future: 400 before the stream begins", async () => {
   const { runId } = await aRunning();
   await aWriter(runId);

@@ -74,7 +74,7 @@ export const registerStream = (api: Api, services: ApiServices): void => {
     const reader = openReader(outgoing, { closing, patienceMs: timings.patienceMs });
     const ensure: EnsureLog = ({ seen }) =>
       ensureLog({ db, log: eventLog }, { runId, scope: { userId, accountId }, as: "reader", seen });
-    const frames = follow({ tails, ensure }, { runId, after, signal: reader.signal });
+    const frames = follow({ tails, ensure }, { runId, after, end, signal: reader.signal });
     const slot = slots.take({ userId, runId, lost: () => reader.end("crowded") });
     try {
       // At once: both ask Redis, and the first byte does not wait for two answers in a row.

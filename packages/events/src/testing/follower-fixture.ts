@@ -36,11 +36,16 @@ export const openFollowing = (redis: Redis, options: { clock?: Clock } = {}) => 
 
   const frames = (
     runId: string,
-    from: { after?: Cursor | null; signal?: AbortSignal; ensure?: EnsureLog } = {},
+    from: { after?: Cursor | null; end?: Cursor; signal?: AbortSignal; ensure?: EnsureLog } = {},
   ): AsyncGenerator<RunFrame, void, void> =>
     follow(
       { tails, ensure: from.ensure ?? noSuchLog },
-      { runId, after: from.after ?? null, signal: from.signal ?? new AbortController().signal },
+      {
+        runId,
+        after: from.after ?? null,
+        end: from.end ?? null,
+        signal: from.signal ?? new AbortController().signal,
+      },
     );
 
   /** Follows to the end, or until `enough` says so; checks on the way that each frame joins the one before. */
