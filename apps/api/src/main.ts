@@ -17,8 +17,11 @@ const readEnvOrExit = () => {
 };
 
 const env = readEnvOrExit();
-armFaults(planFaults(env));
+const faults = planFaults(env);
+armFaults(faults);
 const log = createLogger({ name: "api", level: env.LOG_LEVEL });
+if (faults)
+  log.warn({ failpoints: env.FAILPOINTS, off: env.MECHANISMS_OFF }, "faults are armed: this process breaks on purpose");
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
 runUntilSignal(lifetime, log);
 

@@ -20,17 +20,14 @@ interface Answer {
 /**
  * `GET /health` (200: leave it alone, 503: restart it) and `GET /ready` (200: it takes runs, 503: it cannot now, and will by itself) on a private
  * port. Loopback in the local stack; in a container the platform's probe reaches it.
- * @param input.wedgedMs a heartbeat that has failed for so long counts as wedged
  * @param input.leaseMs a heartbeat within it: runs can be held
  */
 export const serveHealth = async (
   deps: HealthDeps,
-  input: { port: number; wedgedMs: number; leaseMs: number },
+  input: { port: number; leaseMs: number },
 ): Promise<{ port: number; close: () => Promise<void> }> => {
-  const silentMs = (): number => performance.now() - deps.lastBeat();
-
   const health = (): Answer => {
-    const reason = deps.wedged() ?? (silentMs() < input.wedgedMs ? null : "no heartbeat gets through");
+    const reason = deps.wedged();
     const { refused } = deps.consumer();
     const facts = { worker_id: deps.workerId, runs: deps.held(), ...(refused === null ? {} : { queue: refused }) };
     if (reason === null) return { status: 200, body: { status: "ok", ...facts } };
@@ -40,7 +37,10 @@ export const serveHealth = async (
   const ready = (): Answer => {
     const { connected, refused } = deps.consumer();
     const up = { status: "up" };
-    const postgres = silentMs() < input.leaseMs ? up : { status: "down", detail: "no heartbeat gets through" };
+    const postgres =
+      performance.now() - deps.lastBeat() < input.leaseMs
+        ? up
+        : { status: "down", detail: "no heartbeat gets through" };
     const redis = refused !== null ? { status: "down", detail: refused } : connected ? up : { status: "down" };
     const isReady = postgres === up && redis === up;
     const status = isReady ? "ready" : "not_ready";

@@ -12,8 +12,11 @@ import { untilItSucceeds } from "./until-it-succeeds.ts";
 import { openServices } from "./services.ts";
 
 const env = envOrExit();
-armFaults(planFaults(env));
+const faults = planFaults(env);
+armFaults(faults);
 const log = createLogger({ name: "worker", level: env.LOG_LEVEL });
+if (faults)
+  log.warn({ failpoints: env.FAILPOINTS, off: env.MECHANISMS_OFF }, "faults are armed: this process breaks on purpose");
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });
 const ending = runUntilSignal(lifetime, log);
 
@@ -70,7 +73,7 @@ const health = await serveHealth(
     consumer: consumer.state,
     wedged: liveness.wedged,
   },
-  { port: env.WORKER_HEALTH_PORT, wedgedMs, leaseMs: env.RUN_LEASE_MS },
+  { port: env.WORKER_HEALTH_PORT, leaseMs: env.RUN_LEASE_MS },
 );
 lifetime.opened("health", () => health.close());
 
