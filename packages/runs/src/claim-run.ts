@@ -8,7 +8,8 @@ import type { RunSettings } from "./settings.ts";
 export type ClaimedRun = RunRow;
 
 /**
- * Takes a run: only if it is queued, or running with a lease that has ended. One statement, so two workers cannot both get it; it
+ * Takes a run: only if it is queued and admitted, or running with a lease that has ended. A job of an earlier delivery, brought back after a
+ * wait, finds the run in line and must not pass the others, nor its plan's limit. One statement, so two workers cannot both get it; it
  * also takes the run off the outbox. The clock is the database's, so skewed workers agree.
  *
  * A run that has used up its attempts without progress is refused here and not only found by the sweeper: the queue brings the job of a
@@ -41,7 +42,7 @@ export const claimRun = async (
         lease_until = clock_timestamp() + ${settings.leaseMs} * interval '1 millisecond',
         deadline_at = coalesce(deadline_at, clock_timestamp() + ${settings.maxRunMs} * interval '1 millisecond')
       where id = ${runId}
-        and (status = 'queued' or (status = 'running' and ${leaseIsOver}
+        and ((status = 'queued' and admitted_at is not null) or (status = 'running' and ${leaseIsOver}
           and attempts_since_step < ${settings.maxAttemptsWithoutProgress}))
       returning *
     ), taken_off as (

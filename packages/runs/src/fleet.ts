@@ -38,7 +38,7 @@ export interface Heartbeat {
  * Lease out, stop flags back: one statement for all runs of a worker and for the worker itself, every second.
  *
  * A run whose row somebody holds (its own step that commits, or a transaction whose client has vanished) is left out of this beat and is
- * still held: it must not keep the others' leases waiting.
+ * still held: it must not keep the others' leases waiting. One that its worker has let go while this was on its way is not renewed.
  * @param input.closed runs whose log was closed since the last beat, with their last cursor: written along, so that ending a run costs no
  *   commit of its own for it
  */
@@ -72,6 +72,7 @@ export const heartbeat = async (
       update cortex.agent_runs set lease_until = clock_timestamp() + ${input.leaseMs} * interval '1 millisecond'
       from free, held
       where agent_runs.id = free.id and held.id = free.id and agent_runs.attempt = held.attempt and agent_runs.status = 'running'
+        and agent_runs.worker_id = ${input.workerId}
       returning agent_runs.id
     )
     select held.id, held.stop_requested, renewed.id is not null as renewed from held left join renewed using (id)`.execute(

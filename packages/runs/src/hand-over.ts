@@ -5,7 +5,8 @@ import type { Outlast } from "./outlast.ts";
 
 /**
  * Lets go of a run so that a successor need not wait for the lease to end, and does not count as a lost attempt. Used on shutdown, before
- * the job goes back to the queue. Nothing happens if the attempt is superseded, or if this was done before and its answer was lost.
+ * the job goes back to the queue. Nothing happens if the attempt is superseded, or if this was done before and its answer was lost. The run is
+ * nobody's from here on, so that a heartbeat which is still on its way does not renew the lease again.
  * @param input.notBegun claimed tool calls that never acted: the successor may run them, whatever their effect
  */
 export const handOver = async (
@@ -18,6 +19,7 @@ export const handOver = async (
       with handed as (
         update cortex.agent_runs set
           last_write_id = ${writeId},
+          worker_id = null,
           lease_until = clock_timestamp() - interval '1 millisecond',
           attempts_since_step = greatest(0, attempts_since_step - 1)
         where id = ${input.runId} and attempt = ${input.attempt} and status = 'running'
@@ -43,7 +45,7 @@ export const abandon = async (
 ): Promise<void> => {
   await deps.outlast(() =>
     sql`
-      update cortex.agent_runs set lease_until = clock_timestamp() - interval '1 millisecond'
+      update cortex.agent_runs set worker_id = null, lease_until = clock_timestamp() - interval '1 millisecond'
       where id = ${input.runId} and attempt = ${input.attempt} and status = 'running'`.execute(deps.db),
   );
 };

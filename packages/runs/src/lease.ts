@@ -105,6 +105,9 @@ export const createLeaseKeeper = (
   return {
     hold: ({ claimedAt, ...claimed }) => {
       const run: Held = { ...claimed, renewedAt: claimedAt, abort: new AbortController() };
+      // Of an earlier attempt, which this process has not let go of yet: nobody else would tell it.
+      const before = runs.get(claimed.runId);
+      if (before) end(before, "lost");
       runs.set(claimed.runId, run);
       return {
         signal: run.abort.signal,

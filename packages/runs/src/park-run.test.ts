@@ -142,6 +142,18 @@ test("nobody gets it before its time; then it is weighed like everybody else", a
   expect(await rowOf(patient.run.id)).toMatchObject({ status: "waiting" });
 });
 
+test("a job that the queue brings back late gets no place: the run is in line", async () => {
+  const { run } = await aParkedRun();
+  await database.owner.query("delete from cortex.workers");
+  await due(run.id);
+  await admit();
+  expect(await rowOf(run.id)).toMatchObject({ status: "queued", admitted_at: null });
+  await expect(claim(run.id)).rejects.toThrow("refused");
+  await database.owner.query("insert into cortex.workers (id, concurrency) values ('w', 1000)");
+  await admit();
+  expect(await claim(run.id)).toMatchObject({ attempt: 2 });
+});
+
 test("a parked run takes no place of its account's limit, and waits for one when its time has come", async () => {
   await database.owner.query(
     `insert into cortex.plans (id, name, unlimited, max_parallel_runs, max_active_runs) values ('one', 'One', true, 1, 2)`,

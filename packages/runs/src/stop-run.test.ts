@@ -1,7 +1,7 @@
 import { type Database, openDatabase } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
 import { aMember, anAccount, aRun, aUser, createTestDatabase, type TestDatabase } from "@cortex/testing";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
 import { stopRun } from "./stop-run.ts";
 
 let database: TestDatabase;
@@ -52,4 +52,18 @@ test("a stranger finds no run to stop, and a run that has ended stays what it is
     outcome: { status: "completed", stop_requested_at: null },
     told: [],
   });
+});
+
+test("a receipt goes by the clock of the database alone, whatever this machine believes", async () => {
+  const { accountId, userId } = await aUser(database.owner);
+  const { runId } = await aRun(database.owner, { accountId, status: "queued" });
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() - 3_600_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  expect((await stop(userId, runId)).outcome).toMatchObject({ status: "stopped" });
+  const { rows } = await database.owner.query(
+    `select (stop_receipt->>'stopped_at')::timestamptz >= (stop_receipt->>'requested_at')::timestamptz as in_order
+     from cortex.agent_runs where id = $1`,
+    [runId],
+  );
+  expect(rows).toEqual([{ in_order: true }]);
 });

@@ -23,17 +23,17 @@ export const stopRun = async (
   input: { runId: string; userId: string; accountId: string | null },
 ): Promise<StopAccepted | null> => {
   const stopped = await asUser(deps.db, input, async (tx) => {
-    const flagged = await sql<Pick<RunRow, "account_id" | "status" | "stop_requested_at" | "cost_usd">>`
+    const flagged = await sql<Pick<RunRow, "status" | "cost_usd"> & { stop_requested_at: Date; now: Date }>`
       update cortex.agent_runs set
         stop_requested_at = coalesce(stop_requested_at, clock_timestamp()),
         stop_requested_by = coalesce(stop_requested_by, ${input.userId})
       where id = ${input.runId} and status in ('queued', 'running', 'waiting')
-      returning account_id, status, stop_requested_at, cost_usd`.execute(tx);
+      returning status, stop_requested_at, cost_usd, clock_timestamp() as now`.execute(tx);
     const [run] = flagged.rows;
     if (!run) {
       const ended = await tx
         .selectFrom("agent_runs")
-        .select(["account_id", "status", "stop_requested_at"])
+        .select(["status", "stop_requested_at"])
         .where("id", "=", input.runId)
         .executeTakeFirst();
       // Seen, not ended, and yet not flagged: row-level security lets a viewer read the run but not change it.
@@ -42,10 +42,9 @@ export const stopRun = async (
       return ended ? { run: ended, endedHere: false } : null;
     }
     if (run.status === "running") return { run, endedHere: false };
-    const at = new Date().toISOString();
     const receipt: StopReceipt = {
-      requested_at: run.stop_requested_at?.toISOString() ?? at,
-      stopped_at: at,
+      requested_at: run.stop_requested_at.toISOString(),
+      stopped_at: run.now.toISOString(),
       aborted: [],
       killed: [],
       charged_usd: canonicalUsd(run.cost_usd),
