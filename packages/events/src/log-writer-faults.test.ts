@@ -170,6 +170,21 @@ test("a writer that began without Redis holds nobody up, and brings the log up w
   expect(new Set(await fixture.storyOf(run)).size).toBe((await fixture.storyOf(run)).length);
 });
 
+test("a message that began while Redis was away is not shown from its middle on", async () => {
+  const run = await storedRun(fixture.log);
+  const { proxy, log: throughProxy } = await fixture.brokenLog({ maxRetriesPerRequest: 0 });
+  await proxy.set("refuse");
+  const recover = async () => (await throughProxy.read({ runId: run.runId, from: 0, limit: 0 }), run.recover());
+  const writer = fixture.writerOf({ ...run, recover }, { log: throughProxy, behind: true });
+  await writer.preview(delta(run.runId, "m", "its beginning, "));
+  await proxy.set("pass");
+  await eventually(() => !writer.isBehind());
+  await writer.preview(delta(run.runId, "m", "its middle"));
+  await writer.preview(delta(run.runId, "n", "another"));
+  await writer.durable([stepStarted(run.runId, 0)]);
+  expect(await fixture.storyOf(run)).toEqual(["run.queued", "delta another", "step.started 0"]);
+});
+
 test("a log that was brought to its end from what is stored: its writer hears where that is, and is not superseded", async () => {
   const run = await storedRun(fixture.log);
   const { proxy, log: throughProxy } = await fixture.brokenLog({ maxRetriesPerRequest: 0 });

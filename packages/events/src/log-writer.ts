@@ -274,7 +274,8 @@ export const createLogWriter = (
     preview: (event) => {
       if (fenced) return Promise.reject(fenced);
       if (closing) return;
-      if (!behind) pending.addPreview(event);
+      if (behind) pending.losePreview(event);
+      else pending.addPreview(event);
       if (!pumping && !callOffFlush) start();
       if (pending.size() > settings.bufferSize) return room();
     },

@@ -19,6 +19,8 @@ export interface Pending {
  */
 export interface PendingEvents {
   addPreview(event: UnplacedEvent): void;
+  /** Lost before it was pending. */
+  losePreview(event: UnplacedEvent): void;
   addDurable(event: UnplacedEvent): void;
   /** Everything, in order; afterwards nothing is pending. */
   take(): Pending[];
@@ -61,6 +63,8 @@ const withText = (event: Preview, text: string): Preview => {
 
 const idOf = (event: Preview): string => ("message_id" in event ? event.message_id : event.tool_call_id);
 
+const subjectOf = (event: Preview): string => `${event.type} ${idOf(event)}`;
+
 /** The subjects that no preview will come for any more. */
 const endedBy = (event: UnplacedEvent): string[] => {
   switch (event.type) {
@@ -92,12 +96,15 @@ export const createPendingEvents = (): PendingEvents => {
       if (last && last.text !== null && last.event.type === event.type && idOf(last.event) === idOf(event)) {
         last.text += text;
       } else {
-        const subject = `${event.type} ${idOf(event)}`;
+        const subject = subjectOf(event);
         if (lost.has(subject)) return;
         begun.add(subject);
         pending.push({ event, text });
       }
       size += text.length;
+    },
+    losePreview: (event) => {
+      if (isPreview(event)) lost.add(subjectOf(event));
     },
     addDurable: (event) => {
       for (const subject of endedBy(event)) {
