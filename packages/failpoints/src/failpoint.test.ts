@@ -102,6 +102,7 @@ test.each([
   [{ FAILPOINTS: "step.after_commit=crash:1", FAILPOINTS_FILE: "f" }, /is not name=crash/],
   [{ FAILPOINTS: "step.after_commit=crash@0", FAILPOINTS_FILE: "f" }, /is not name=crash/],
   [{ FAILPOINTS: "step.after_commit=crash" }, /needs FAILPOINTS_FILE/],
+  [{ FAILPOINTS: "ack.before=delay:1@1,ack.before=crash@2", FAILPOINTS_FILE: "f" }, /ack.before stands there twice/],
   [{ MECHANISMS_OFF: "brakes" }, /no mechanism brakes/],
   [{ MECHANISMS_OFF: "fence", NODE_ENV: "production" }, /not with NODE_ENV=production/],
   [{ FAILPOINTS: "ack.before=crash", FAILPOINTS_FILE: "f", NODE_ENV: "production" }, /not with NODE_ENV=production/],

@@ -83,7 +83,8 @@ const mechanism = (text: string): Mechanism => {
 /**
  * What an app's environment asks for, as `step.after_commit=crash@3,append.before=delay:200` and `fence,outbox`. Null: nothing, as always
  * outside of tests.
- * @throws FaultPlanError for a name that does not exist, for failpoints without a file to record them in, and for anything in production
+ * @throws FaultPlanError for a name that does not exist, for a failpoint with two actions (the second would never act), for failpoints without a
+ *   file to record them in, and for anything in production
  */
 export const planFaults = (env: FaultVariables): FaultPlan | null => {
   const failpoints = items(env.FAILPOINTS).map(armedFailpoint);
@@ -92,6 +93,8 @@ export const planFaults = (env: FaultVariables): FaultPlan | null => {
   if (env.NODE_ENV === "production") {
     throw new FaultPlanError("FAILPOINTS and MECHANISMS_OFF break things on purpose: not with NODE_ENV=production");
   }
+  const twice = failpoints.find(({ name }, index) => failpoints.findIndex((other) => other.name === name) !== index);
+  if (twice) throw new FaultPlanError(`FAILPOINTS: ${twice.name} stands there twice`);
   const file = env.FAILPOINTS_FILE ?? null;
   if (failpoints.length > 0 && file === null) {
     throw new FaultPlanError("FAILPOINTS needs FAILPOINTS_FILE: a fault that nobody can see is armed for nothing");
