@@ -171,7 +171,7 @@ describe("at the seams", () => {
   let worker: WorkerProcess;
   beforeAll(async () => {
     const FAILPOINTS_FILE = join(createTestFolder(), "hits");
-    const FAILPOINTS = "model.before=delay:1000@2,model.after=delay:1000@2";
+    const FAILPOINTS = "model.before=delay:2500@2,model.after=delay:1000@2";
     worker = await place.aWorker({ ...quick, FAILPOINTS, FAILPOINTS_FILE });
   }, 40_000);
   afterAll(() => worker.signal("SIGKILL"));

@@ -218,7 +218,7 @@ test("the deadline ends an answer in the middle, as a failure", async () => {
     yield text("Slow");
     await untilAborted(signal);
   });
-  const limits = { maxSteps: 5, deadline: new Date(Date.now() + 100) };
+  const limits = { maxSteps: 5, deadline: new Date(Date.now() + 500) };
   const { outcome } = await play({ model, tools: [] }, anInput({ limits }));
   expect(outcome).toMatchObject({ kind: "failed", code: "deadline_exceeded", interrupted: { text: "Slow" } });
 });

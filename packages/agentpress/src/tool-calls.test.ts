@@ -310,7 +310,7 @@ test("a call that ends by itself after the abort has a result", async () => {
 
 test("the deadline settles what it cuts", async () => {
   const deaf = aTool("deaf", async () => forever());
-  const limits = { maxSteps: 5, deadline: new Date(Date.now() + 100) };
+  const limits = { maxSteps: 5, deadline: new Date(Date.now() + 500) };
   const { events, outcome } = await play(
     { model: scriptedModel(calls({ name: "deaf", args: {} })), tools: [deaf] },
     anInput({ limits }),
