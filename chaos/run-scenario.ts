@@ -75,6 +75,9 @@ const untilAllEnded = async (fleet: Fleet, endAt: number): Promise<void> => {
 /** Whatever was killed stands again within this time. */
 const standMs = 60_000;
 
+/** Without any more harm, a backlog of 200 runs is worked off within this time. */
+const recoverMs = 90_000;
+
 /** Followers hear the end of a run within this time of the end of all harm: three polls of a quiet log, and a busy machine. */
 const hearMs = 30_000;
 
@@ -111,6 +114,8 @@ export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number
     harm.abort();
     await haunting;
     await atMost(standMs, settled());
+    // Late is one thing and lost another: what the deadline has caught may still recover, without a hand.
+    await untilAllEnded(fleet, performance.now() + recoverMs);
   } finally {
     harm.abort();
     over.abort();
