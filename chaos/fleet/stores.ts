@@ -2,8 +2,7 @@ import { randomBytes } from "node:crypto";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { endProcess, obtainRedisProgram, startPostgres, startRedis } from "@cortex/local-stack";
-import { buildTemplate, urlOf } from "@cortex/testing";
-import { quietPort } from "./quiet-port.ts";
+import { buildTemplate, quietPort, urlOf } from "@cortex/testing";
 
 /** A Postgres of one's own, migrated and seeded. Its address stays over restarts. */
 export interface FleetPostgres {

@@ -1,4 +1,5 @@
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { quietPort } from "./quiet-port.ts";
 
 /**
  * What the network does:
@@ -115,7 +116,8 @@ export const createFaultProxy = async (target: { host: string; port: number }): 
     return chosen.length;
   };
 
-  let server: Server | null = await listen(0);
+  // It is let go and taken again when the network refuses.
+  let server: Server | null = await listen(await quietPort());
   const { port } = server.address() as AddressInfo;
 
   const set = async (next: Fault): Promise<void> => {

@@ -2,6 +2,7 @@ export { createTestDatabase, type TestDatabase } from "./database.ts";
 export { eventually } from "./eventually.ts";
 export { createFaultProxy, type Fault, type FaultProxy } from "./fault-proxy.ts";
 export { createTestFolder } from "./folder.ts";
+export { quietPort } from "./quiet-port.ts";
 export { refusalOf } from "./refusal.ts";
 export { createTestSandboxes } from "./sandboxes.ts";
 export { createTestRedis, type OwnRedis, type TestRedis } from "./redis.ts";

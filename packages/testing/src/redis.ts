@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { type RedisServer, endProcess, freePort, startRedis } from "@cortex/local-stack";
+import { type RedisServer, endProcess, startRedis } from "@cortex/local-stack";
 import { Redis } from "ioredis";
 import { inject } from "vitest";
+import { quietPort } from "./quiet-port.ts";
 
 export type TestRedis = {
   url: string;
@@ -63,7 +64,7 @@ async function ownServer(): Promise<OwnRedis> {
   const home = join(folder, `redis-${randomBytes(6).toString("hex")}`);
   const options = {
     dir: join(home, "data"),
-    port: await freePort(),
+    port: await quietPort(),
     passwordFile: join(home, "secrets/redis"),
     logFile: join(home, "redis.log"),
   };

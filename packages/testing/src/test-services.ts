@@ -3,7 +3,8 @@ import { chmodSync, existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs"
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RolePasswords } from "@cortex/db";
-import { freePort, obtainRedisProgram, startPostgres, startRedis, startWatchdog } from "@cortex/local-stack";
+import { obtainRedisProgram, startPostgres, startRedis, startWatchdog } from "@cortex/local-stack";
+import { quietPort } from "./quiet-port.ts";
 import { buildTemplate } from "./template.ts";
 
 /** What the test processes are told (by vitest's `provide`): plain data. */
@@ -87,7 +88,7 @@ export async function startTestServices(): Promise<{ services: TestServices; clo
 async function startTestPostgres(folder: string, onSpawn: (pid: number) => void) {
   return startPostgres({
     dataDir: join(folder, "postgres"),
-    port: await freePort(),
+    port: await quietPort(),
     passwordFile: join(folder, "secrets", "postgres"),
     logFile: join(folder, "postgres.log"),
     // room for a pool in each of many small services under test
@@ -104,7 +105,7 @@ async function startTestRedis(
   return startRedis(
     {
       dir: join(folder, "redis"),
-      port: await freePort(),
+      port: await quietPort(),
       passwordFile: join(folder, "secrets", "redis"),
       logFile: join(folder, "redis.log"),
       // one logical database for each test file, see redis.ts

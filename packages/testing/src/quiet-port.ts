@@ -11,8 +11,8 @@ const isFree = (port: number): Promise<boolean> =>
   });
 
 /**
- * A port on 127.0.0.1 that nobody gets by chance. What is killed must find its port free when it comes back, seconds later; one that the system
- * hands out would by then belong to some connection.
+ * A port on 127.0.0.1 that nobody gets by chance. What is killed must find its port free when it comes back, seconds later, and a cluster is
+ * made before its server listens; one that the system hands out would by then belong to some connection.
  */
 export const quietPort = async (): Promise<number> => {
   for (;;) {
