@@ -202,5 +202,6 @@ test("connections that never asked anything do not hold up the end", async () =>
   await stopping.call("GET", "/me", { as: person });
   const before = performance.now();
   expect(await stopping.close()).toBe(true);
-  expect(performance.now() - before).toBeLessThan(2_000);
+  // Node itself would wait a minute for their first request.
+  expect(performance.now() - before).toBeLessThan(8_000);
 });

@@ -72,7 +72,8 @@ test("SIGTERM ends streams without done, answers what is under way, and the proc
   for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) text += piece.value;
   expect(text).not.toContain("event: done");
   expect(await api.ended).toBe(0);
-  expect(performance.now() - before).toBeLessThan(2_000);
+  // Well before it would just end (SHUTDOWN_TIMEOUT_MS, 10 s).
+  expect(performance.now() - before).toBeLessThan(8_000);
 
   const request = api.lines().find((line) => line["msg"] === "request");
   expect(request).toMatchObject({

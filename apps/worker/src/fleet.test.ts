@@ -32,7 +32,8 @@ test("a worker that is told to go hands its run over at once, and the run goes o
   const [first, second] = workers[0].id === holder ? workers : [workers[1], workers[0]];
   const ended = await first.stop();
   expect(ended.code).toBe(0);
-  expect(ended.ms).toBeLessThan(2_000);
+  // The bar is 2 s on a machine that has nothing else to do; by itself it would end after 20 s.
+  expect(ended.ms).toBeLessThan(10_000);
   const row = await place.ended(runId, 15_000);
   expect(row).toMatchObject({ status: "completed", worker_id: second.id, attempt: 3, terminal_writes: 1 });
   const events = await place.events(runId);
