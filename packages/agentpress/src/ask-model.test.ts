@@ -178,6 +178,31 @@ test("a model that ignores the abort is left behind, and its connection is told 
   await eventually(() => left);
 });
 
+test("a model that reacts is not said to be left behind because its reader was held up", async () => {
+  const stop = new AbortController();
+  let left = false;
+  const model = scriptedModel(async function* (_, signal) {
+    try {
+      yield text("Once upon");
+      await untilAborted(signal);
+    } finally {
+      left = true;
+    }
+  });
+  const { outcome } = await play({ model, tools: [] }, anInput(), {
+    signal: stop.signal,
+    // Whoever records it waits for a database, longer than an abort is given.
+    onEvent: async (event) => {
+      if (event.type !== "message.delta") return;
+      stop.abort("stopped");
+      const abortedAt = performance.now();
+      await eventually(() => performance.now() - abortedAt > 1_000);
+    },
+  });
+  expect(outcome).toMatchObject({ kind: "aborted", aborted: ["model call"], interrupted: { text: "Once upon" } });
+  expect(left).toBe(true);
+});
+
 test("thoughts without an answer are handed back as void", async () => {
   const stop = new AbortController();
   const model = scriptedModel(async function* (_, signal) {

@@ -98,7 +98,8 @@ export async function* askModel(
     // An abort can look like anything: an exception, a silent end, or a whole answer at the last moment, which is kept.
     const verdict = judge(answer, thrown);
     if ("finish" in verdict) return { kind: "answered", answer, finish: verdict.finish };
-    if (signal.aborted) return { kind: "aborted", interrupted: interruption(answer), leftBehind: patience.isOver() };
+    if (signal.aborted)
+      return { kind: "aborted", interrupted: interruption(answer), leftBehind: patience.leftBehind() };
     const { error } = verdict;
     const wait = verdict.retry && mayAskSoon(error) ? input.retriesMs[retries] : undefined;
     if (wait === undefined && !error.limited) return { kind: "failed", error, interrupted: interruption(answer) };

@@ -3,13 +3,18 @@
  * (a message, milliseconds) + the last transaction < 1 s; with the channel cut, + one heartbeat (1 s) < 3 s.
  */
 const abandonAfterMs = 800;
+/**
+ * What is waited for only after that (the end of a model whose last event was held by somebody who waited for a database) may still react:
+ * only one that does not is said to be left behind. Small beside `abandonAfterMs`.
+ */
+const lastChanceMs = 50;
 
 /** Waiting that ends some time after an abort, whoever ignores it. */
 export interface Patience {
   /** What the promise resolves to, or null once patience is at its end. One at a time. */
   wait<Value>(promise: Promise<Value>): Promise<Value | null>;
-  /** It has come to its end: something was left behind. */
-  isOver(): boolean;
+  /** Something did not react in time. */
+  leftBehind(): boolean;
   dispose(): void;
 }
 
@@ -17,6 +22,7 @@ export interface Patience {
 export const startPatience = (signal: AbortSignal): Patience => {
   let timer: NodeJS.Timeout | undefined;
   let over = false;
+  let leftBehind = false;
   // One listener for all waits: a race with a promise that lives as long as the run would keep every one of them.
   let giveUp: (() => void) | null = null;
   const onAbort = () => {
@@ -30,11 +36,26 @@ export const startPatience = (signal: AbortSignal): Patience => {
   return {
     wait: (promise) =>
       new Promise((resolve, reject) => {
-        giveUp = () => resolve(null);
-        if (over) giveUp();
-        promise.then(resolve, reject);
+        let settled = false;
+        const mine = () => {
+          if (settled) return;
+          leftBehind = true;
+          resolve(null);
+        };
+        giveUp = mine;
+        if (over) timer = setTimeout(mine, lastChanceMs);
+        promise.then(
+          (value) => {
+            settled = true;
+            resolve(value);
+          },
+          (error: unknown) => {
+            settled = true;
+            reject(error);
+          },
+        );
       }),
-    isOver: () => over,
+    leftBehind: () => leftBehind,
     dispose: () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
