@@ -1,11 +1,6 @@
 /**
  * `npm run chaos`: is it true that nothing is lost, doubled or told wrongly, whatever is killed? Real processes, real stores; see
  * docs/reliability.md.
- *
- * (no option) the half-minute form · `--long` every experiment, to the bars of docs/reliability.md · `--scenario <name>` one of them ·
- * `--failpoints` a process dies between any two writes · `--controls` each mechanism is switched off and must be missed ·
- * `--seed <n>` repeats the decisions of an earlier run · `--seeds <n>` so many seeds, one after the other · `--judge <file>` judges a kept
- * history again.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,17 +15,46 @@ import { shortExperiment } from "./experiments/scenarios.ts";
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-const { values } = parseArgs({
-  options: {
-    long: { type: "boolean" },
-    failpoints: { type: "boolean" },
-    controls: { type: "boolean" },
-    seeds: { type: "string" },
-    scenario: { type: "string", multiple: true },
-    seed: { type: "string" },
-    judge: { type: "string" },
-  },
-});
+const usage = `npm run chaos -- [option …]
+  (none)              half a minute: a little of everything
+  --long              every experiment, to the bars of docs/reliability.md
+  --scenario <name>   one of them; more than once: several
+  --failpoints        a process dies between any two writes
+  --controls          each mechanism is switched off, and must be missed
+  --seed <n>          repeats the decisions of an earlier run
+  --seeds <n>         so many seeds, one after the other
+  --judge <file>      judges a kept history again
+scenarios: ${[shortExperiment, ...experiments].map(({ name }) => name).join(", ")}`;
+
+const known = {
+  help: { type: "boolean" },
+  long: { type: "boolean" },
+  failpoints: { type: "boolean" },
+  controls: { type: "boolean" },
+  seeds: { type: "string" },
+  scenario: { type: "string", multiple: true },
+  seed: { type: "string" },
+  judge: { type: "string" },
+} as const;
+
+const refuse = (why: string): never => {
+  process.stderr.write(`${why}\n\n${usage}\n`);
+  return process.exit(2);
+};
+
+const options = () => {
+  try {
+    return parseArgs({ options: known }).values;
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error));
+  }
+};
+
+const values = options();
+if (values.help) {
+  say(usage);
+  process.exit(0);
+}
 
 /** Below the checkout, and not in git. */
 const keepIn = join(import.meta.dirname, "../.chaos");
@@ -62,8 +86,7 @@ const chosen = (): readonly Experiment[] => {
       const found = [shortExperiment, failpointExperiment, controlExperiment, ...experiments].find(
         (experiment) => experiment.name === name,
       );
-      if (!found) throw new Error(`there is no scenario ${name}: ${experiments.map((each) => each.name).join(", ")}`);
-      return found;
+      return found ?? refuse(`there is no scenario ${name}`);
     });
   }
   const proofs = [...(values.failpoints ? [failpointExperiment] : []), ...(values.controls ? [controlExperiment] : [])];

@@ -9,7 +9,7 @@ import { underLoad } from "./under-load.ts";
 
 /** The load of the bar: 200 runs of 5 steps, each step 15 chunks 40 ms apart, on 4 workers of 5 places. */
 const bigLoad = {
-  fleet: { apis: 2, workers: 4, concurrency: 5, timers: quickTimers },
+  fleet: { apis: 2, workers: 4, concurrency: 5, timers: quickTimers, workerLines: false },
   load: { runs: 200, shape: { steps: 5, words: 15, delayMs: 40 }, startsAtOnce: 16, secondFollowers: 0.25 },
   deadlineMs: 300_000,
   stopWithinMs: null,
@@ -67,6 +67,7 @@ const flush: Scenario = {
 
 const frozen: Scenario = {
   ...bigLoad,
+  fleet: { ...bigLoad.fleet, workerLines: true },
   name: "frozen",
   about: "workers that stand still beyond their lease, or cannot reach a store, and then go on",
   load: { ...bigLoad.load, runs: 100 },

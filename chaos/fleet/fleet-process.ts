@@ -29,6 +29,8 @@ export interface ProcessPlan {
   name: string;
   /** Below the checkout. */
   script: string;
+  /** Options of Node. */
+  flags?: readonly string[];
   /** The environment of its n-th life (from 1). */
   env: (life: number) => Record<string, string>;
   /** What it writes when it works. */
@@ -72,7 +74,7 @@ export const defineProcess = (
     lives += 1;
     lifeBegins = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
     const log = openSync(logFile, "a");
-    const life = spawn(process.execPath, [join(root, plan.script)], {
+    const life = spawn(process.execPath, [...(plan.flags ?? []), join(root, plan.script)], {
       cwd: root,
       env: { PATH: searchPath, ...plan.env(lives), ...env },
       stdio: ["ignore", log, log],
