@@ -21,21 +21,19 @@ export interface OutsideEnd {
  */
 export const finishFromOutside = async (tx: Tx, end: OutsideEnd): Promise<boolean> => {
   const result = await sql<{ account_id: string; reserved_usd: string }>`
-    with ended as (
-      update cortex.agent_runs set
-        status = ${end.status},
-        attempt = attempt + 1,
-        error = ${end.error ? jsonText(end.error) : null}::jsonb,
-        stop_receipt = ${end.receipt ? jsonText(end.receipt) : null}::jsonb
-      where id = ${end.runId} and attempt = coalesce(${end.attempt}::int, attempt)
-        and (status in ('queued', 'waiting') or (status = 'running' and lease_until < clock_timestamp()))
-      returning id, account_id, reserved_usd
-    ), taken_off as (
-      delete from cortex.outbox using ended where outbox.run_id = ended.id
-    )
-    select account_id, reserved_usd from ended`.execute(tx);
+    update cortex.agent_runs set
+      status = ${end.status},
+      attempt = attempt + 1,
+      error = ${end.error ? jsonText(end.error) : null}::jsonb,
+      stop_receipt = ${end.receipt ? jsonText(end.receipt) : null}::jsonb
+    where id = ${end.runId} and attempt = coalesce(${end.attempt}::int, attempt)
+      and (status in ('queued', 'waiting') or (status = 'running' and lease_until < clock_timestamp()))
+    returning account_id, reserved_usd`.execute(tx);
   const [ended] = result.rows;
   if (!ended) return false;
+  // A statement of its own: if the update waited for the end of the run's wait, only a later look sees the outbox row that came with that. It would
+  // be chosen by each admission, for ever.
+  await tx.deleteFrom("outbox").where("run_id", "=", end.runId).execute();
   await releaseReservation(tx, { accountId: ended.account_id, runId: end.runId, reservedUsd: ended.reserved_usd });
   return true;
 };

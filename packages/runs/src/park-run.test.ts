@@ -1,6 +1,7 @@
 import type { RunEvent } from "@cortex/contracts";
 import { asUser } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
+import { eventually } from "@cortex/testing";
 import { afterAll, expect, test } from "vitest";
 import { admitRuns } from "./admission.ts";
 import { closeLog } from "./close-log.ts";
@@ -279,6 +280,30 @@ test("the deadline ends a run that waits, and one that waited and is in line", a
     await expectExactLog(run.id, place.accountId);
   }
   await database.owner.query("insert into cortex.workers (id, concurrency) values ('w', 1000)");
+});
+
+test("a deadline that passes while the wait ends takes the run out of the line, too", async () => {
+  const { run } = await aParkedRun();
+  await database.owner.query(
+    "update cortex.agent_runs set resume_at = now(), deadline_at = now() - interval '1 second' where id = $1",
+    [run.id],
+  );
+  const admission = await database.owner.connect();
+  await admission.query("begin");
+  await admission.query("select cortex.end_waits()");
+  const sweepDeps = { db: worker.db, log: silentLogger(), deliver: deps().deliver, eventLog: log };
+  const sweeping = sweepRuns({ ...sweepDeps, jobState: async () => "waiting" }, defaultRunSettings);
+  await eventually(async () => {
+    const sql =
+      "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    return (await one<{ waiting: number }>(sql, [])).waiting > 0;
+  });
+  await admission.query("commit");
+  admission.release();
+  expect(await sweeping).toMatchObject({ ended: 1 });
+  expect(await rowOf(run.id)).toMatchObject({ status: "failed", error: { code: "deadline_exceeded" } });
+  // Its row in the line would be chosen first by each admission, for ever, and keep its place from whoever could run.
+  expect(await one("select count(*)::int as rows from cortex.outbox where run_id = $1", [run.id])).toEqual({ rows: 0 });
 });
 
 test("a message that is posted while the run waits is seen when it goes on", async () => {
