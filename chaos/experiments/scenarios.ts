@@ -55,7 +55,7 @@ const storm: Scenario = {
   ...bigLoad,
   name: "storm",
   about: "the same, with Redis kill -9, Postgres immediate restarts, API kills and followers cut all along",
-  nemeses: [killWorkers(2_000), killRedis(12_000, 2_000), crashPostgres(15_000), killApis(9_000), cutClients(400)],
+  nemeses: [killWorkers(2_000), killRedis(20_000, 2_000), crashPostgres(25_000), killApis(20_000), cutClients(1_500)],
 };
 
 const flush: Scenario = {
