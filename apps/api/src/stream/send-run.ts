@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { type RunFrame, type SlotTimings, slotTimings } from "@cortex/events";
-import { done, frameText, heartbeat, opening } from "./frame-text.ts";
+import { done, framePieces, heartbeat, opening } from "./frame-text.ts";
 import type { ReaderEnd, StreamReader } from "./stream-reader.ts";
 
 export interface StreamTimings {
@@ -57,8 +57,8 @@ const endSoon = (outgoing: ServerResponse, patienceMs: number): void => {
 };
 
 /**
- * Writes a run to a client, from the first frame to its end or the client's. Straight to the socket's response: every frame is one awaited
- * write, so a client that does not read costs the kernel's buffer and one frame.
+ * Writes a run to a client, from the first frame to its end or the client's. Straight to the socket's response: every piece of a frame
+ * is an awaited write, so a client that does not read costs the kernel's buffer and one piece.
  */
 export const sendRun = async (input: SendRunInput): Promise<ReaderEnd | "done"> => {
   const { outgoing, reader, rest, timings } = input;
@@ -72,8 +72,8 @@ export const sendRun = async (input: SendRunInput): Promise<ReaderEnd | "done"> 
   }, timings.recheckMs);
   const longest = setTimeout(() => reader.end("long"), timings.longestMs * (1 - spread * Math.random()));
   try {
-    await reader.write(opening + frameText(input.first));
-    for await (const frame of rest) await reader.write(frameText(frame));
+    for (const piece of framePieces(input.first, opening)) await reader.write(piece);
+    for await (const frame of rest) for (const piece of framePieces(frame)) await reader.write(piece);
     await reader.write(done);
     return reader.ended() ?? "done";
   } finally {
