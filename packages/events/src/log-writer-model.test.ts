@@ -16,6 +16,9 @@ import {
   storedRun,
 } from "./testing/sample-events.ts";
 
+/** The same stories in every run of the suite, so that a red one speaks of the change. Another seed, or none, looks for more. */
+const seed = 20_261_120;
+
 /**
  * The writer over a Redis whose calls go wrong in any order: what is stored stands in the log once and in order, previews are a beginning, and
  * nothing comes behind the end, or behind a successor.
@@ -50,22 +53,27 @@ const script = fc.record({
   faults: fc.array(calls, { maxLength: 12, size: "max" }).map((each) => each.flat()),
 });
 
+/** The attempt that ending the run of attempt 1 raises it to. */
+const endsAs = 2;
+
 /** A run with a writer, and a recovery that does what the real one does: brings a log up to what is stored, or builds it anew. */
 const play = async (faults: CallFault[]) => {
   const run = await storedRun(fixture.log);
   const faulty = createFaultyLog(fixture.log, { faults, lose: () => fixture.lose(run) });
   const bringUp = async (log = faulty.log): Promise<LogState> => {
     const { runId } = run;
+    // Ending a run raises its attempt in Postgres, where a recovery looks it up.
+    const attempt = run.stored.some(({ type }) => type === "run.completed") ? endsAs : 1;
     const there = await log.read({ runId, from: 0, limit: 10_000 });
     if (!there) {
       run.epoch += 1;
-      return log.open({ runId, attempt: 1, epoch: run.epoch, events: [...run.stored] });
+      return log.open({ runId, attempt, epoch: run.epoch, events: [...run.stored] });
     }
     if (there.closed) return there;
     const known = new Set(there.entries.map((entry) => identity(JSON.parse(entry) as RunEvent)));
     const events = run.stored.filter((event) => !known.has(identity(event)));
     const { epoch, length } = there;
-    const appended = await log.append({ runId, attempt: 1, epoch, length, events });
+    const appended = await log.append({ runId, attempt, epoch, length, events });
     if (appended.status !== "appended" && appended.status !== "closed")
       throw new Error(`recovery was ${appended.status}`);
     return appended;
@@ -124,7 +132,7 @@ test("whatever goes wrong with the calls, what is stored is in the log once and 
       const { run, writer, act, bringUp, texts, ...played } = await play([...faults]);
       for (const [step, each] of acts.entries()) await act(each, step);
       run.stored.push(completed(run.runId));
-      const cursor = await writer.end(run.stored.slice(-1), 2);
+      const cursor = await writer.end(run.stored.slice(-1), endsAs);
       await writer.close();
       injected += played.injected();
       const before = durableIn(await fixture.entriesOf(run));
@@ -140,7 +148,7 @@ test("whatever goes wrong with the calls, what is stored is in the log once and 
       expect(entries.at(-1)?.type).toBe("run.completed");
       expectBeginnings(entries, run, texts());
     }),
-    { numRuns: 100, examples: stories },
+    { numRuns: 100, seed, examples: stories },
   );
   expect([injected > 100, behind > 0]).toEqual([true, true]);
 }, 60_000);
@@ -168,7 +176,7 @@ test("behind a successor nothing is written, and whoever writes durable events i
       const entries = await fixture.entriesOf(run);
       expect(entries).toEqual(list ?? entries);
     }),
-    { numRuns: 60 },
+    { numRuns: 60, seed },
   );
 }, 60_000);
 

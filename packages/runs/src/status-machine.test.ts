@@ -6,6 +6,9 @@ import { contentOf, readControl, violations } from "./testing/run-checks.ts";
 import { createRunModel, type RunModel } from "./testing/run-model.ts";
 import { createRunWorld } from "./testing/run-world.ts";
 
+/** The same stories in every run of the suite, so that a red one speaks of the change. Another seed, or none, looks for more. */
+const seed = 20_261_120;
+
 /**
  * The life of runs under any order of what can happen to them, on a real database, against a model that says what each act must answer and
  * leave behind.
@@ -127,6 +130,6 @@ test("one act after the other: each answers what the model says, and leaves what
       expect(await violations(world)).toEqual([]);
       await endAll(world);
     }),
-    { numRuns: 60, interruptAfterTimeLimit: longestMs },
+    { numRuns: 60, seed, interruptAfterTimeLimit: longestMs },
   );
 }, 120_000);

@@ -5,6 +5,9 @@ import { anOp, endAll, nth, type Op } from "./testing/run-acts.ts";
 import { readControl, type RunControl, violations } from "./testing/run-checks.ts";
 import { createRunWorld } from "./testing/run-world.ts";
 
+/** The same stories in every run of the suite, so that a red one speaks of the change. Another seed, or none, looks for more. */
+const seed = 20_261_120;
+
 /**
  * Acts on runs at the same moment, on a real database: whoever comes first, what must always be true is true after each burst, and everything
  * comes to one end.
@@ -116,6 +119,6 @@ test("acts that meet: whoever is first, nothing is lost, doubled or taken back",
       }
       await endAll(world);
     }),
-    { numRuns: 40, interruptAfterTimeLimit: longestMs },
+    { numRuns: 40, seed, interruptAfterTimeLimit: longestMs },
   );
 }, 120_000);
