@@ -136,5 +136,8 @@ export const loadExperiments = [
     atLeast("stopped", figures(history).stopped, 20),
     atLeast("completed", figures(history).completed, 20),
   ]),
-  underLoad(rolling, allComplete(rolling)),
+  underLoad(rolling, (outcome) => [
+    ...allComplete(rolling)(outcome),
+    exactly("calls of unknown outcome", figures(outcome.history).unknownCalls, 0),
+  ]),
 ];
