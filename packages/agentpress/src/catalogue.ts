@@ -10,6 +10,6 @@ export { costOf, findModel, modelCatalogue, type ModelInfo, type ModelPrice, pri
 
 /** The tools as `GET /tools` lists them, by name; `parameters` is exactly what a model gets. Called once, at boot. */
 export const loadToolCatalogue = async (): Promise<ToolInfo[]> =>
-  (await discoverTools()).map(({ name, title, description, effect, parameters }) =>
-    ToolInfo.parse({ name, title, description, effect, parameters }),
+  (await discoverTools()).map(({ name, title, description, icon, effect, approval, parameters }) =>
+    ToolInfo.parse({ name, title, description, icon, effect, approval, parameters }),
   );

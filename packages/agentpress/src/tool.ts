@@ -1,4 +1,4 @@
-import type { ToolEffect } from "@cortex/contracts";
+import type { ToolApproval, ToolEffect } from "@cortex/contracts";
 import { z } from "zod";
 import type { ToolDeclaration } from "./model.ts";
 import { storableText } from "./storable.ts";
@@ -12,7 +12,13 @@ export interface ToolDefinition<Schema extends z.ZodObject> {
   title: string;
   /** For the model: what it does, when to use it, what it answers. */
   description: string;
+  /** For people: a name of the Lucide icon set. Default `wrench`. */
+  icon?: string;
   effect: ToolEffect;
+  /** Unless agent or account say otherwise. Default `never`. */
+  approval?: ToolApproval;
+  /** Its results may have been written by a stranger, who may try to steer the model: from then on the conversation is tainted. Default false. */
+  untrusted?: boolean;
   /** May it run beside other calls of the same answer? Default true. Otherwise it waits for earlier calls, and later ones for it. */
   parallel?: boolean;
   /** A successful call ends the run as completed. */
@@ -28,7 +34,10 @@ export interface ToolDefinition<Schema extends z.ZodObject> {
 
 export interface Tool extends ToolDeclaration {
   readonly title: string;
+  readonly icon: string;
   readonly effect: ToolEffect;
+  readonly approval: ToolApproval;
+  readonly untrusted: boolean;
   readonly parallel: boolean;
   readonly endsRun: boolean;
   /** What is wrong with these arguments, or null when the call may act. */
@@ -55,13 +64,17 @@ const wrongArguments = (error: z.ZodError): string => {
 export const defineTool = <Schema extends z.ZodObject>(definition: ToolDefinition<Schema>): Tool => {
   if (!namePattern.test(definition.name)) throw new TypeError(`"${definition.name}" is no name for a tool`);
   const { $schema: _, ...parameters } = z.toJSONSchema(definition.schema, { io: "input" });
-  const { name, title, description, effect, parallel = true, endsRun = false, schema } = definition;
+  const { name, title, description, icon = "wrench", effect, schema } = definition;
+  const { approval = "never", untrusted = false, parallel = true, endsRun = false } = definition;
 
   return {
     name,
     title,
     description,
+    icon,
     effect,
+    approval,
+    untrusted,
     parallel,
     endsRun,
     parameters,

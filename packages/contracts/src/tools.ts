@@ -12,13 +12,23 @@ export type ToolEffect = z.infer<typeof ToolEffect>;
 export const EffectState = z.enum(["none", "done", "failed", "unknown"]);
 export type EffectState = z.infer<typeof EffectState>;
 
+/**
+ * When a call waits for a person. `if_tainted`: once the conversation holds content that a stranger may have written (a page of the web, the
+ * answer of a foreign server), because that may steer the model.
+ */
+export const ToolApproval = z.enum(["never", "always", "if_tainted"]);
+export type ToolApproval = z.infer<typeof ToolApproval>;
+
 /** A tool as `GET /tools` lists it; `parameters` is the JSON Schema exactly as the model gets it. */
 export const ToolInfo = z
   .object({
     name: z.string(),
     title: z.string(),
     description: z.string(),
+    /** A name of the Lucide icon set. */
+    icon: z.string(),
     effect: ToolEffect,
+    approval: ToolApproval,
     parameters: z.record(z.string(), Json),
   })
   .meta({ id: "ToolInfo" });

@@ -7,6 +7,7 @@ export const tool = defineTool({
   description:
     "Puts a question to the user and ends your turn; the answer comes as the user's next message. " +
     "Use it only when you cannot go on without a decision or a fact that only the user has.",
+  icon: "message-circle-question",
   effect: "pure",
   parallel: false,
   endsRun: true,

@@ -10,6 +10,7 @@ export const tool = defineTool({
   description:
     "Computes an arithmetic expression exactly and answers with the number alone. " +
     "Understands numbers, + - * / % (remainder) ^ (power) and parentheses. Use it for every calculation.",
+  icon: "calculator",
   effect: "pure",
   schema: z.strictObject({
     expression: z.string().min(1).describe('For instance "(5 + 10) * 3" or "2 ^ 10 / 7".'),

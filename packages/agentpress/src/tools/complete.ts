@@ -7,6 +7,7 @@ export const tool = defineTool({
   description:
     "Says that the whole task is done and ends your turn. Call it once, alone, after everything else has succeeded; " +
     "not for a conversation, where a plain answer is enough.",
+  icon: "circle-check",
   effect: "pure",
   parallel: false,
   endsRun: true,

@@ -9,6 +9,7 @@ export const tool = defineTool({
   description:
     "Writes a text file into the workspace, with its folders. A file that is already there is replaced as a whole; " +
     "to change a part of it, use edit_file.",
+  icon: "file-plus",
   effect: "idempotent",
   parallel: false,
   schema: z.strictObject({

@@ -16,6 +16,7 @@ export const tool = defineTool({
   description:
     "Replaces one passage of a text file. old_text must occur exactly once, character by character; " +
     "take enough of the lines around it to make it unique. Read the file first.",
+  icon: "file-pen",
   effect: "once",
   parallel: false,
   schema: z.strictObject({

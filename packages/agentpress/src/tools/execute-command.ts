@@ -31,6 +31,7 @@ export const tool = defineTool({
   description:
     `Runs a shell command (bash) in the sandbox and answers with its output and exit code. It starts in ${workspaceRoot}; ` +
     "nothing is kept between calls but files. No input can be given while it runs. Start servers in the background with & and redirect their output.",
+  icon: "square-terminal",
   effect: "once",
   parallel: false,
   schema: z.strictObject({

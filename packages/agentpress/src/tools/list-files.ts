@@ -49,6 +49,7 @@ export const tool = defineTool({
   name: "list_files",
   title: "List files",
   description: "Lists files and folders of the workspace with their sizes. Folders end with a slash.",
+  icon: "folder-open",
   effect: "pure",
   schema: z.strictObject({
     path: z.string().optional().describe("The folder, inside /workspace. Default: the workspace itself."),

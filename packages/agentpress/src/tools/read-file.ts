@@ -60,6 +60,7 @@ export const tool = defineTool({
   title: "Read file",
   description:
     "Reads a text file of the workspace and answers with its lines, numbered. Long files come in parts: ask for the next lines with start_line.",
+  icon: "file-text",
   effect: "pure",
   schema: z.strictObject({
     path: z.string().min(1).describe("The file, inside /workspace."),
