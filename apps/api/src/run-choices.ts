@@ -19,11 +19,13 @@ const toModelInfo = (name: string, defaultModel: string): ModelInfo => {
     is_default: name === defaultModel,
     context_window: known?.context_window ?? null,
     max_output_tokens: known?.max_output_tokens ?? null,
+    abilities: known?.abilities ?? null,
     price: price && {
       input: price.input,
       cached_input: price.cached_input ?? price.input,
       cache_write: price.cache_write ?? price.input,
       output: price.output,
+      reasoning: price.reasoning ?? price.output,
     },
   };
 };

@@ -1,4 +1,4 @@
-import type { Usage } from "@cortex/contracts";
+import { ModelAbilities, type Usage } from "@cortex/contracts";
 import { z } from "zod";
 import type { UsdUnits } from "../money.ts";
 import data from "./catalogue.json" with { type: "json" };
@@ -17,6 +17,8 @@ export const ModelPrice = z.strictObject({
   /** Left out: as `input`. */
   cache_write: PerMillion.optional(),
   output: PerMillion,
+  /** A token of thought. Left out: as `output`. */
+  reasoning: PerMillion.optional(),
 });
 export type ModelPrice = z.infer<typeof ModelPrice>;
 
@@ -26,7 +28,7 @@ export const ModelInfo = z.strictObject({
   /** Tokens. */
   context_window: z.int().positive(),
   max_output_tokens: z.int().positive(),
-  abilities: z.strictObject({ tools: z.boolean(), images: z.boolean(), reasoning: z.boolean() }),
+  abilities: ModelAbilities.strict(),
   prices: z.array(ModelPrice),
 });
 export type ModelInfo = z.infer<typeof ModelInfo>;
@@ -62,10 +64,12 @@ export const perToken = (perMillion: string): UsdUnits => {
  */
 export const costOf = (usage: Usage, price: ModelPrice): UsdUnits => {
   const plainInput = Math.max(0, usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens);
+  const written = usage.output_tokens - usage.reasoning_tokens;
   return (
     BigInt(plainInput) * perToken(price.input) +
     BigInt(usage.cached_input_tokens) * perToken(price.cached_input ?? price.input) +
     BigInt(usage.cache_write_tokens) * perToken(price.cache_write ?? price.input) +
-    BigInt(usage.output_tokens) * perToken(price.output)
+    BigInt(Math.max(0, written)) * perToken(price.output) +
+    BigInt(usage.reasoning_tokens) * perToken(price.reasoning ?? price.output)
   );
 };
