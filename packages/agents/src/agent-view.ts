@@ -11,8 +11,10 @@ export const toVersion = (row: VersionRow): AgentVersion => ({
   version: row.version,
   instructions: row.instructions,
   model: row.model,
+  fallback_models: row.fallback_models,
   model_parameters: row.model_parameters as AgentVersion["model_parameters"],
   tools: row.tools,
+  approvals: row.approvals as AgentVersion["approvals"],
   max_steps: row.max_steps,
   created_at: row.created_at.toISOString(),
 });

@@ -55,9 +55,11 @@ const insertVersion = async (
 ): Promise<VersionRow> => {
   const { accountId, agentId, versionId, version } = input;
   const result = await sql<VersionRow>`
-    insert into cortex.agent_versions (id, account_id, agent_id, version, instructions, model, model_parameters, tools, max_steps)
+    insert into cortex.agent_versions (id, account_id, agent_id, version, instructions, model, fallback_models, model_parameters, tools,
+      approvals, max_steps)
     select ${versionId}, ${accountId}, ${agentId}, coalesce(max(version), 0) + 1, ${version.instructions}, ${version.model},
-      ${jsonText(version.model_parameters)}::jsonb, ${version.tools}::text[], ${version.max_steps}::int
+      ${version.fallback_models}::text[], ${jsonText(version.model_parameters)}::jsonb, ${version.tools}::text[],
+      ${jsonText(version.approvals)}::jsonb, ${version.max_steps}::int
     from cortex.agent_versions where agent_id = ${agentId}
     returning *`.execute(tx);
   const [row] = result.rows;

@@ -21,7 +21,10 @@ const selectAgents = (condition: RawBuilder<boolean>, limit: number) => sql<Agen
 
 /** Null: there is no such agent for this caller. */
 export const getAgent = async (tx: Tx, input: { agentId: string }): Promise<Agent | null> => {
-  const result = await selectAgents(sql<boolean>`agents.id = ${input.agentId}`, 1).execute(tx);
+  const result = await selectAgents(
+    sql<boolean>`agents.id = ${input.agentId} and agents.deleted_at is null`,
+    1,
+  ).execute(tx);
   const [row] = result.rows;
   return row ? toWire(row) : null;
 };
@@ -31,7 +34,8 @@ export const listAgents = async (tx: Tx, input: { accountId: string } & ListQuer
   const { accountId, limit, cursor } = input;
   const place = cursor === undefined ? null : parseListPlace(cursor);
   if (place === null && cursor !== undefined) throw new AppError("invalid_cursor", "The cursor is not one of ours.");
-  const ofAccount = sql<boolean>`agents.account_id = ${accountId} and ${isAfter("agents", place)}`;
+  const ofAccount = sql<boolean>`
+    agents.account_id = ${accountId} and agents.deleted_at is null and ${isAfter("agents", place)}`;
   const result = await selectAgents(ofAccount, limit + 1).execute(tx);
   return toPage(result.rows, limit, toWire);
 };

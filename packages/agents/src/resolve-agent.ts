@@ -34,6 +34,7 @@ export const resolveAgentForRun = async (
       "agent_versions.max_steps as maxSteps",
     ])
     .where("agents.account_id", "=", input.accountId)
+    .where("agents.deleted_at", "is", null)
     .$if(input.agentId === null, (query) => query.where("agents.is_default", "=", true))
     .$if(input.agentId !== null, (query) => query.where("agents.id", "=", input.agentId))
     .executeTakeFirst();

@@ -1,6 +1,26 @@
 import { z } from "zod";
 import { AccountId, AgentId, AgentVersionId } from "./ids.ts";
+import { ToolApproval, ToolName } from "./tools.ts";
 import { Timestamp } from "./values.ts";
+
+/** What a version asks of its model. Everything left out is the endpoint's own default. */
+export const ModelParameters = z
+  .strictObject({
+    temperature: z.number().min(0).max(2).optional(),
+    top_p: z.number().gt(0).max(1).optional(),
+    /** Tokens that the model may write in one answer. */
+    max_output_tokens: z.int().min(1).max(1_000_000).optional(),
+    reasoning_effort: z.enum(["minimal", "low", "medium", "high"]).optional(),
+    /** How the model calls tools: by the endpoint's own function calls, or in its text. Left out: by what is known of the model. */
+    tool_calling: z.enum(["native", "xml"]).optional(),
+  })
+  .meta({ id: "ModelParameters" });
+export type ModelParameters = z.infer<typeof ModelParameters>;
+
+/** When a call of a tool waits for a person, by the tool's name; it can only be stricter than what the account says. */
+const Approvals = z.record(ToolName, ToolApproval);
+const mostTools = 100;
+const mostFallbacks = 10;
 
 /** One state of an agent. It never changes; a run is pinned to the one it started with. */
 export const AgentVersion = z
@@ -12,9 +32,12 @@ export const AgentVersion = z
     instructions: z.string(),
     /** Null: the model that the runtime is set to use. */
     model: z.string().nullable(),
-    model_parameters: z.record(z.string(), z.json()),
+    /** Asked in this order when the model before does not answer. */
+    fallback_models: z.array(z.string()),
+    model_parameters: ModelParameters,
     /** Null: every tool that there is. */
     tools: z.array(z.string()).nullable(),
+    approvals: Approvals,
     max_steps: z.int().positive(),
     created_at: Timestamp,
   })
@@ -41,8 +64,13 @@ export const CreateAgentVersion = z
   .strictObject({
     instructions: z.string().min(1).max(200_000),
     model: z.string().min(1).max(200).nullable().default(null),
-    model_parameters: z.record(z.string().max(128), z.json()).default({}),
-    tools: z.array(z.string().min(1).max(128)).max(100).nullable().default(null),
+    fallback_models: z.array(z.string().min(1).max(200)).max(mostFallbacks).default([]),
+    model_parameters: ModelParameters.default({}),
+    tools: z.array(ToolName).max(mostTools).nullable().default(null),
+    approvals: Approvals.refine(
+      (approvals) => Object.keys(approvals).length <= mostTools,
+      `must name at most ${mostTools} tools`,
+    ).default({}),
     max_steps: z.int().min(1).max(1000).default(50),
   })
   .meta({ id: "CreateAgentVersion" });

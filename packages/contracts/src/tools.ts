@@ -19,6 +19,8 @@ export type EffectState = z.infer<typeof EffectState>;
 export const ToolApproval = z.enum(["never", "always", "if_tainted"]);
 export type ToolApproval = z.infer<typeof ToolApproval>;
 
+export const ToolName = z.string().min(1).max(128);
+
 /** A tool as `GET /tools` lists it; `parameters` is the JSON Schema exactly as the model gets it. */
 export const ToolInfo = z
   .object({

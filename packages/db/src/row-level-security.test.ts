@@ -50,6 +50,8 @@ const furnish = async (accountId: string) => {
        values ($2, 'call', $1, 0, 0, 'calculator', '{}', 'pure', 'started', 1)
      ), wait as (
        insert into cortex.run_waits (run_id, attempt, account_id, step, reason, resume_at) values ($2, 1, $1, 0, 'provider_limit', now())
+     ), tool_setting as (
+       insert into cortex.tool_settings (account_id, tool_name, enabled) values ($1, 'calculator', false)
      ), sandbox as (
        insert into cortex.sandboxes (account_id, project_id, provider, state) values ($1, $3, 'local', 'started')
      )

@@ -47,6 +47,7 @@ export interface Accounts {
   name: string;
   personal_user_id: string | null;
   plan_id: string;
+  tools_version: Generated<number>;
   updated_at: Generated<Timestamp>;
 }
 
@@ -103,6 +104,7 @@ export interface Agents {
   account_id: string;
   active_version_id: string | null;
   created_at: Generated<Timestamp>;
+  deleted_at: Timestamp | null;
   description: Generated<string>;
   id: Generated<string>;
   is_default: Generated<boolean>;
@@ -113,7 +115,9 @@ export interface Agents {
 export interface AgentVersions {
   account_id: string;
   agent_id: string;
+  approvals: Generated<Json>;
   created_at: Generated<Timestamp>;
+  fallback_models: Generated<string[]>;
   id: Generated<string>;
   instructions: string;
   max_steps: Generated<number>;
@@ -260,6 +264,16 @@ export interface ToolCalls {
   step: number;
 }
 
+export interface ToolSettings {
+  account_id: string;
+  agent_id: string | null;
+  approval: string | null;
+  description: string | null;
+  enabled: boolean | null;
+  tool_name: string;
+  updated_at: Generated<Timestamp>;
+}
+
 export interface Workers {
   concurrency: number;
   draining: Generated<boolean>;
@@ -288,5 +302,6 @@ export interface DB {
   settings: Settings;
   threads: Threads;
   tool_calls: ToolCalls;
+  tool_settings: ToolSettings;
   workers: Workers;
 }

@@ -1,4 +1,12 @@
-import { canonicalUsd, type Message, type ToolCallRequest, Usage, type Usd } from "@cortex/contracts";
+import {
+  type AgentVersion,
+  canonicalUsd,
+  type Message,
+  ModelParameters,
+  type ToolCallRequest,
+  Usage,
+  type Usd,
+} from "@cortex/contracts";
 import { asAccount, type Db, type Tx } from "@cortex/db";
 import { isSwitchedOff } from "@cortex/failpoints";
 import { sql } from "kysely";
@@ -18,9 +26,13 @@ export interface RunInput {
   messages: readonly Message[];
   nextSeq: number;
   instructions: string;
-  modelParameters: unknown;
+  /** Asked in this order when the run's model does not answer; those of them that the account's plan includes. */
+  fallbackModels: readonly string[];
+  modelParameters: ModelParameters;
   /** The agent's tools; null: all there are. */
   agentTools: readonly string[] | null;
+  /** What the agent's version says about approvals, by the tool's name. */
+  approvals: AgentVersion["approvals"];
   maxSteps: number;
   /** The plan does not ask for credit. */
   unlimited: boolean;
@@ -50,10 +62,13 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
         .innerJoin("plans", "plans.id", "accounts.plan_id")
         .select([
           "agent_versions.instructions",
+          "agent_versions.fallback_models",
           "agent_versions.model_parameters",
           "agent_versions.tools",
+          "agent_versions.approvals",
           "agent_versions.max_steps",
           "plans.unlimited",
+          "plans.models",
           "agent_runs.usage",
           "agent_runs.cost_usd",
         ])
@@ -66,8 +81,10 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
         messages: unseenLast(messages, { runId: run.id, seenSeq }),
         nextSeq: messages.length === 0 ? 0 : (messages.at(-1)?.seq ?? -1) + 1,
         instructions: setting.instructions,
-        modelParameters: setting.model_parameters,
+        fallbackModels: setting.fallback_models.filter((model) => setting.models?.includes(model) ?? true),
+        modelParameters: ModelParameters.parse(setting.model_parameters),
         agentTools: setting.tools,
+        approvals: setting.approvals as AgentVersion["approvals"],
         maxSteps: setting.max_steps,
         unlimited: setting.unlimited,
         spent: { usage: Usage.parse(setting.usage), costUsd: canonicalUsd(setting.cost_usd) },

@@ -1,13 +1,12 @@
 import { type AgentInput, fromStored, type ModelParameters, type Tool } from "@cortex/agentpress";
 import { canonicalUsd } from "@cortex/contracts";
 import type { ClaimedRun, RunInput } from "@cortex/runs";
-import { z } from "zod";
 
-const Parameters = z.object({
-  temperature: z.number().optional(),
-  topP: z.number().optional(),
-  maxOutputTokens: z.int().positive().optional(),
-  reasoningEffort: z.enum(["minimal", "low", "medium", "high"]).optional(),
+const modelParameters = ({ modelParameters: given }: RunInput): ModelParameters => ({
+  temperature: given.temperature,
+  topP: given.top_p,
+  maxOutputTokens: given.max_output_tokens,
+  reasoningEffort: given.reasoning_effort,
 });
 
 /** The tools of a run: what the agent has, narrowed by what the run was started with. Their order stays, for the prompt cache. */
@@ -34,14 +33,13 @@ export const deadlineHere = (run: Pick<ClaimedRun, "claimed_at" | "deadline_at">
  * @param heldMs since the claim
  */
 export const agentInput = (run: ClaimedRun, input: RunInput, heldMs: number): AgentInput => {
-  const parameters: ModelParameters = Parameters.parse(input.modelParameters);
   return {
     runId: run.id,
     requestId: run.request_id,
     instructions: input.instructions,
     messages: input.messages.map(fromStored),
     model: run.model,
-    parameters,
+    parameters: modelParameters(input),
     limits: {
       maxSteps: input.maxSteps,
       deadline: deadlineHere(run, heldMs, new Date()),
