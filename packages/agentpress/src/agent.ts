@@ -21,10 +21,23 @@ export interface AgentDeps {
   log?: Logger;
 }
 
+/** The tools of a run at one moment. */
+export interface ToolSet {
+  /** In the order in which the model gets them. */
+  tools: readonly Tool[];
+  /** Tools that the run has to do without, by name: the sentence that a model reads which calls one all the same. */
+  unavailable?: ReadonlyMap<string, string>;
+}
+
 /** Questions to whoever keeps the run. What a hook throws is thrown by `runAgent`: it is a fault of the house, not of the run. */
 export interface AgentHooks {
   /** Asked after each step: user messages posted meanwhile, oldest first, each given once. */
   nextMessages?(): Promise<readonly AgentMessage[]>;
+  /**
+   * Asked before each step, and before calls that an earlier attempt has left: the tools as they are now, instead of those of the start. Must be
+   * cheap, and keep the order.
+   */
+  tools?(): Promise<ToolSet>;
   /** Asked before each model call: may this run spend more? */
   beforeStep?(): Promise<"go" | { stop: RunErrorCode }>;
 }

@@ -7,6 +7,7 @@ export type {
   AgentTotals,
   InterruptedAnswer,
   PendingToolCall,
+  ToolSet,
 } from "./agent.ts";
 export { fromStored } from "./context/history.ts";
 export { discoverTools } from "./discover-tools.ts";

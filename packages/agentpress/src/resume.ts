@@ -21,7 +21,7 @@ const outcomeUnknown = (one: PendingToolCall): UnfinishedCall => ({
 
 /** Did a settled call end the run, so that only the end itself was missed? */
 const endedTheRun = (run: Run, one: PendingToolCall): boolean =>
-  one.state === "done" && !one.isError && run.deps.tools.some((tool) => tool.endsRun && tool.name === one.call.name);
+  one.state === "done" && !one.isError && run.tools.tools.some((tool) => tool.endsRun && tool.name === one.call.name);
 
 /** Finishes the step that an earlier attempt left open: settled calls are taken as they are, uncertain ones are said to be so. */
 export async function* finishPendingCalls(run: Run): AsyncGenerator<AgentEvent, StepResult, void> {
@@ -36,7 +36,7 @@ export async function* finishPendingCalls(run: Run): AsyncGenerator<AgentEvent, 
     run.history.push(toolMessage(one.call.id, unknown.result));
     yield settled(unknown);
   }
-  const toRun = pending.filter((one) => one.state === "run").map((one) => planStoredCall(run.deps.tools, one.call));
+  const toRun = pending.filter((one) => one.state === "run").map((one) => planStoredCall(run.tools, one.call));
   const result = yield* runStepCalls(run, toRun);
   run.history.push(...result.messages);
 

@@ -20,7 +20,12 @@ const stopOf = async (run: Run, step: number): Promise<AgentOutcome | null> => {
   return run.cancellation.endedBy() === null ? null : cutShort(run);
 };
 
+const refreshTools = async (run: Run): Promise<void> => {
+  run.tools = (await run.deps.hooks?.tools?.()) ?? run.tools;
+};
+
 async function* loop(run: Run): AsyncGenerator<AgentEvent, AgentOutcome, void> {
+  await refreshTools(run);
   let result = yield* finishPendingCalls(run);
   run.history = wellFormedHistory(run.history);
   if (result === null && isAnswered(run)) result = { finished: true };
@@ -34,6 +39,7 @@ async function* loop(run: Run): AsyncGenerator<AgentEvent, AgentOutcome, void> {
     }
     const stop = await stopOf(run, step);
     if (stop) return stop;
+    await refreshTools(run);
     result = yield* takeStep(run, step);
   }
 }
@@ -61,6 +67,7 @@ export async function* runAgent(
     spending: startSpending(price, input.spent ?? null),
     inputEstimate: startInputEstimate(),
     history: [...input.messages],
+    tools: { tools: deps.tools },
   };
   try {
     return yield* loop(run);

@@ -1,5 +1,5 @@
 import type { KilledCommand, RunErrorCode } from "@cortex/contracts";
-import type { AgentDeps, AgentInput, AgentOutcome, InterruptedAnswer } from "./agent.ts";
+import type { AgentDeps, AgentInput, AgentOutcome, InterruptedAnswer, ToolSet } from "./agent.ts";
 import type { Cancellation } from "./cancellation.ts";
 import type { InputEstimate } from "./context/tokens.ts";
 import { isRetryable, type ModelError, sentenceFor } from "./errors.ts";
@@ -19,6 +19,8 @@ export interface Run {
   inputEstimate: InputEstimate;
   /** The conversation; it grows, and is well-formed whenever the model is asked. */
   history: AgentMessage[];
+  /** As of the step that is under way. */
+  tools: ToolSet;
 }
 
 /** What a step means for its run: null is "go on". `finished` still gives way to a message that the user wrote meanwhile. */

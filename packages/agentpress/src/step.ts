@@ -18,7 +18,7 @@ const requestOf = (run: Run, affordable: number | null): ModelRequest => {
     model: input.model,
     instructions: input.instructions,
     messages: run.history,
-    tools: run.deps.tools,
+    tools: run.tools.tools,
     parameters: {
       ...input.parameters,
       maxOutputTokens: affordable === null ? asked : Math.min(affordable, asked ?? affordable),
@@ -106,7 +106,7 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
 
   const { answer, finish } = asked;
   if (answer.usage) run.inputEstimate.learn(request, answer.usage.input_tokens);
-  const planned = planCalls(deps.tools, answer.calls);
+  const planned = planCalls(run.tools, answer.calls);
   const message = messageOf(answer, planned, finish === "length" ? "interrupted" : "complete");
   const refusal = refusalOf(
     [...run.history, message],

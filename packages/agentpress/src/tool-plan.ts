@@ -1,4 +1,5 @@
 import type { ToolCallRequest } from "@cortex/contracts";
+import type { ToolSet } from "./agent.ts";
 import type { WrittenCall } from "./answer.ts";
 import { storableText } from "./storable.ts";
 import type { Tool } from "./tool.ts";
@@ -13,15 +14,17 @@ export type PlannedCall = { request: ToolCallRequest } & (
   | { acts: null; problem: string }
 );
 
-const unknownTool = (name: string, tools: readonly Tool[]): string => {
+const unknownTool = (name: string, { tools, unavailable }: ToolSet): string => {
+  const reason = unavailable?.get(name);
+  if (reason !== undefined) return storableText(reason);
   const known = tools.map((tool) => tool.name).join(", ");
   return storableText(
     `There is no tool "${name.slice(0, 100)}". ${known === "" ? "There are no tools." : `The tools are: ${known}.`}`,
   );
 };
 
-const problemOf = (call: { name: string; args: unknown }, tool: Tool | null, tools: readonly Tool[]): string | null =>
-  tool === null ? unknownTool(call.name, tools) : tool.check(call.args);
+const problemOf = (call: { name: string; args: unknown }, tool: Tool | null, set: ToolSet): string | null =>
+  tool === null ? unknownTool(call.name, set) : tool.check(call.args);
 
 const plan = (request: ToolCallRequest, problem: string | null, tool: Tool | null): PlannedCall =>
   problem === null && tool !== null
@@ -29,9 +32,9 @@ const plan = (request: ToolCallRequest, problem: string | null, tool: Tool | nul
     : { request, acts: null, problem: problem ?? "The call cannot be run." };
 
 /** Decides about each call of an answer, before anything acts. Arguments that are no JSON object stay the raw text. */
-export const planCalls = (tools: readonly Tool[], calls: readonly WrittenCall[]): PlannedCall[] =>
+export const planCalls = (set: ToolSet, calls: readonly WrittenCall[]): PlannedCall[] =>
   calls.map((call, index) => {
-    const tool = tools.find((candidate) => candidate.name === call.name) ?? null;
+    const tool = set.tools.find((candidate) => candidate.name === call.name) ?? null;
     const parsed = parseArguments(call.text);
     const args = parsed.ok ? parsed.value : storableText(call.text);
     const request: ToolCallRequest = { id: call.id, name: call.name, arguments: args };
@@ -39,13 +42,13 @@ export const planCalls = (tools: readonly Tool[], calls: readonly WrittenCall[])
       return plan(request, `Not run: an answer may hold at most ${maxCallsPerAnswer} tool calls.`, tool);
     }
     if (tool !== null && !parsed.ok) return plan(request, parsed.problem, tool);
-    return plan(request, problemOf({ name: call.name, args }, tool, tools), tool);
+    return plan(request, problemOf({ name: call.name, args }, tool, set), tool);
   });
 
 /** The same for a call that was already stored, of an earlier attempt. */
-export const planStoredCall = (tools: readonly Tool[], request: ToolCallRequest): PlannedCall => {
-  const tool = tools.find((candidate) => candidate.name === request.name) ?? null;
-  return plan(request, problemOf({ name: request.name, args: request.arguments }, tool, tools), tool);
+export const planStoredCall = (set: ToolSet, request: ToolCallRequest): PlannedCall => {
+  const tool = set.tools.find((candidate) => candidate.name === request.name) ?? null;
+  return plan(request, problemOf({ name: request.name, args: request.arguments }, tool, set), tool);
 };
 
 /** The calls as they are, none of which will run. */
