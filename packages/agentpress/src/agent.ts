@@ -6,6 +6,7 @@ import type { AgentMessage } from "./messages.ts";
 import type { Model, ModelParameters } from "./model.ts";
 import type { ModelPrice } from "./models/catalogue.ts";
 import type { Tool } from "./tool.ts";
+import type { ToolContext } from "./tool-context.ts";
 import type { UnfinishedCall } from "./tool-calls.ts";
 
 export interface AgentDeps {
@@ -15,6 +16,8 @@ export interface AgentDeps {
   hooks?: AgentHooks;
   /** Without it, tools that need a computer fail and say why. */
   openSandbox?: OpenSandbox;
+  /** Reads a message of the conversation that is no longer sent, for `expand_message`. */
+  readMessage?: ToolContext["readMessage"];
   /** Longest waits before a broken or empty answer is asked for again, milliseconds; as many as there are retries. */
   answerRetriesMs?: readonly number[];
   /** Where faults go that the model and the user only see as a sentence. */
@@ -55,6 +58,21 @@ export interface AgentLimits {
   maxParallelCalls?: number;
 }
 
+/** What a model wrote about messages that are no longer sent. */
+export interface ContextSummary {
+  id: string;
+  text: string;
+}
+
+export interface ContextSettings {
+  /** Tokens that fit into a model of which nothing is known. Default 128,000. */
+  assumedWindow?: number;
+  /** Tokens that fit into this run's model, whatever the catalogue says. */
+  window?: number;
+  /** Writes the summaries. Default: the run's own model. */
+  summaryModel?: string;
+}
+
 /** A call of the last assistant message, as an earlier attempt left it. */
 export type PendingToolCall =
   /** Settled: the result is taken as it is, no event is yielded. */
@@ -82,6 +100,14 @@ export interface AgentInput {
   pendingToolCalls?: readonly PendingToolCall[];
   /** What earlier attempts of this run used; the totals and the budget begin there. */
   spent?: { usage: Usage; cost_usd: Usd };
+  /** The summary of what is missing from `messages`, from an earlier compaction of this conversation. */
+  summary?: ContextSummary | null;
+  /** How the conversation is kept within the model's window. */
+  context?: ContextSettings;
+  /** A stranger may have written parts of this conversation that `messages` no longer shows. */
+  tainted?: boolean;
+  /** Ids of tool calls that must not be used again although `messages` does not show them. */
+  takenCallIds?: readonly string[];
   /** Further headers of the model requests. */
   headers?: Readonly<Record<string, string>>;
 }

@@ -1,4 +1,6 @@
 import type { EventPayload, ToolCallRequest, ToolEffect, Usage, Usd } from "@cortex/contracts";
+import type { ContextSummary } from "./agent.ts";
+import type { ToolImage } from "./messages.ts";
 import type { FinishReason } from "./model.ts";
 
 type Payload<Type extends EventPayload["type"]> = Extract<EventPayload, { type: Type }>;
@@ -13,10 +15,12 @@ export type LiveEvent = Payload<
   | "tool_call.delta"
   | "tool_call.started"
   | "tool_call.output"
-  | "tool_call.completed"
 >;
 
-export type ToolCallCompleted = Payload<"tool_call.completed">;
+export interface ToolCallCompleted extends Payload<"tool_call.completed"> {
+  /** Pictures of the result: part of the message, and of no live log. */
+  images?: readonly ToolImage[];
+}
 
 /** What must be claimed before any call of this answer acts. One per tool call, in the same order. */
 export interface ToolClaim {
@@ -58,8 +62,30 @@ export interface ModelCompleted {
 }
 
 /**
+ * The older part of the conversation is a summary from now on. Whoever consumes it commits it before the next event is asked for; a run that is
+ * taken up again, and the next run of the conversation, begin with it (`AgentInput.summary`) and with the messages that it does not stand for.
+ */
+export interface ContextCompacted {
+  type: "context.compacted";
+  step: number;
+  summary: ContextSummary;
+  /** The id of the oldest message behind the summarised part: this one, and everything behind it, is still sent as it is. */
+  before: string;
+  /** The ids of all messages of users that are still sent as they are, wherever they stand. */
+  keptUserMessages: string[];
+  /** A stranger may have written parts of what was summarised, and so of the summary. */
+  tainted: boolean;
+  tokens_before: number;
+  tokens_after: number;
+  /** Who wrote it, and what that took. Not part of the step's own usage. */
+  model: string;
+  usage: Usage;
+  cost_usd: Usd;
+}
+
+/**
  * What the engine yields, in this order per step: `step.started`, deltas (with `message.discarded` between tries),
  * `model.completed`, `tool_call.*`, `step.completed`. The engine does nothing further until the next event is asked for, except that
  * tool calls that are already running go on.
  */
-export type AgentEvent = LiveEvent | ModelCompleted;
+export type AgentEvent = LiveEvent | ModelCompleted | ToolCallCompleted | ContextCompacted;

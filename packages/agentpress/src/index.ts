@@ -5,6 +5,8 @@ export type {
   AgentLimits,
   AgentOutcome,
   AgentTotals,
+  ContextSettings,
+  ContextSummary,
   InterruptedAnswer,
   PendingToolCall,
   ToolSet,
@@ -12,11 +14,11 @@ export type {
 export { fromStored } from "./context/history.ts";
 export { discoverTools } from "./discover-tools.ts";
 export { ModelError, ToolFailure } from "./errors.ts";
-export type { AgentEvent, CompletedAnswer, LiveEvent, ModelCompleted, ToolClaim } from "./events.ts";
-export { type AgentMessage, userMessage } from "./messages.ts";
+export type { AgentEvent, CompletedAnswer, ContextCompacted, LiveEvent, ModelCompleted, ToolClaim } from "./events.ts";
+export { type AgentMessage, type ToolImage, userMessage } from "./messages.ts";
 export type { FinishReason, Model, ModelEvent, ModelParameters, ModelRequest, ToolDeclaration } from "./model.ts";
 export { createOpenAiModel, type OpenAiModel, type OpenAiModelOptions } from "./models/openai.ts";
 export { runAgent } from "./run-agent.ts";
 export { defineTool, type Tool, type ToolDefinition } from "./tool.ts";
 export type { UnfinishedCall } from "./tool-calls.ts";
-export type { ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
+export type { StoredText, ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";

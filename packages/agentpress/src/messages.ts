@@ -3,12 +3,19 @@ import type { MessagePart, ToolCallRequest } from "@cortex/contracts";
 /** One entry of the conversation as the engine sees it: a stored message without its place, its owner and its clock. */
 export type AgentMessage = UserMessage | AssistantMessage | ToolMessage;
 
-export interface UserMessage {
+interface Identified {
+  /** The stored message's id. Left out where the engine does not know it: a result that it has just made. */
+  id?: string;
+}
+
+export interface UserMessage extends Identified {
   role: "user";
+  /** `summary`: no user wrote it; it stands for older messages. */
+  origin?: "summary";
   content: readonly MessagePart[];
 }
 
-export interface AssistantMessage {
+export interface AssistantMessage extends Identified {
   role: "assistant";
   content: readonly MessagePart[];
   /** In the order in which the model asked. Empty when it only spoke. */
@@ -17,7 +24,7 @@ export interface AssistantMessage {
   status: "complete" | "interrupted";
 }
 
-export interface ToolMessage {
+export interface ToolMessage extends Identified {
   role: "tool";
   content: readonly MessagePart[];
   tool_call_id: string;
@@ -35,8 +42,21 @@ export const textContent = (text: string): MessagePart[] => (text === "" ? [] : 
 
 export const userMessage = (text: string): UserMessage => ({ role: "user", content: textContent(text) });
 
-export const toolMessage = (toolCallId: string, result: string): ToolMessage => ({
+const imagePart = ({ mediaType, data }: ToolImage): MessagePart => ({
+  type: "image",
+  url: `data:${mediaType};base64,${data}`,
+  media_type: mediaType,
+});
+
+/** A picture that a tool shows the model. */
+export interface ToolImage {
+  mediaType: "image/png" | "image/jpeg" | "image/gif" | "image/webp";
+  /** Base64. */
+  data: string;
+}
+
+export const toolMessage = (toolCallId: string, result: string, images: readonly ToolImage[] = []): ToolMessage => ({
   role: "tool",
-  content: textContent(result),
+  content: [...textContent(result), ...images.map(imagePart)],
   tool_call_id: toolCallId,
 });

@@ -1,5 +1,6 @@
 import type { EffectState } from "@cortex/contracts";
 import type { OpenSandbox } from "@cortex/sandbox/port";
+import type { ToolImage } from "./messages.ts";
 import type { EndedCommand } from "./sandbox-kills.ts";
 
 /** What a tool may use. Everything that it does must end when `signal` is aborted; the reason says why. */
@@ -13,7 +14,15 @@ export interface ToolContext {
   output(chunk: string): Promise<void>;
   /** The project's computer, started on first need. @throws ToolFailure when this run has none */
   openSandbox: OpenSandbox;
+  /** A message of this conversation by its id, or the result of a tool call by the call's; null if there is none. Without it: not available. */
+  readMessage?(id: string): Promise<StoredText | null>;
   now(): Date;
+}
+
+/** A stored message as text. */
+export interface StoredText {
+  role: "user" | "assistant" | "tool";
+  text: string;
 }
 
 /** What a tool answers. Plain text is a success. */
@@ -21,12 +30,15 @@ export interface ToolAnswer {
   content: string;
   /** The model should see this as a failure. Whatever the tool did, it did: only `ToolFailure` says that nothing was changed. */
   isError?: boolean;
+  /** Pictures for the model, if it can see any. A megabyte each at most. */
+  images?: readonly ToolImage[];
 }
 
 /** What became of a call. A call never throws. */
 export interface ToolOutcome {
   content: string;
   isError: boolean;
+  images?: readonly ToolImage[];
   effectState: EffectState;
   /** It was cut short by the end of the run, not by a limit of its own: nobody knows how far it got. */
   interrupted: boolean;

@@ -4,7 +4,8 @@ import { sql } from "kysely";
 
 /*
  * Movements of credits. Each has a key that names the fact behind it, so that a fact moves money once, however often it is reported:
- * `run:<id>:reserve`, `run:<id>:step:<n>`, `run:<id>:step:<n>:attempt:<m>`, `run:<id>:release`, `<kind>:<account>:<key of whoever grants>`.
+ * `run:<id>:reserve`, `run:<id>:step:<n>`, `run:<id>:step:<n>:attempt:<m>`,
+ * `run:<id>:step:<n>:summary:<id>`, `run:<id>:release`, `<kind>:<account>:<key of whoever grants>`.
  * Entries never change; the balance is their sum.
  */
 
@@ -78,25 +79,37 @@ export const releaseReservation = async (
   });
 };
 
+/** What of a step is paid for: its answer, one that broke off, or a summary that was written for it. */
+const stepFact = (input: { runId: string; step: number; brokenOffIn?: number; summary?: string }) => {
+  const { brokenOffIn, summary } = input;
+  const key = `run:${input.runId}:step:${input.step}`;
+  const description = `Step ${input.step}`;
+  if (summary !== undefined) {
+    return { key: `${key}:summary:${summary}`, description: `${description}, a summary of the conversation` };
+  }
+  if (brokenOffIn === undefined) return { key, description };
+  return { key: `${key}:attempt:${brokenOffIn}`, description: `${description}, an answer that broke off` };
+};
+
 /**
  * Charges what a step has cost, in the transaction that stores the step; a step that cost nothing leaves no entry. Last in its transaction
  * if possible: from here on the account's other settlements wait for the commit.
  * @param input.brokenOffIn the attempt whose answer broke off and is asked for again by a later one; the step itself is charged on its own
+ * @param input.summary a summary of the conversation that was written before the step's own answer, charged on its own
  * @returns the balance afterwards, without what is held back
  */
 export const settleUsage = async (
   tx: Tx,
-  input: { accountId: string; runId: string; step: number; costUsd: Usd; brokenOffIn?: number },
+  input: { accountId: string; runId: string; step: number; costUsd: Usd; brokenOffIn?: number; summary?: string },
 ): Promise<Usd> => {
-  const { accountId, runId, step, costUsd, brokenOffIn } = input;
+  const { accountId, runId, costUsd } = input;
   if (compareUsd(costUsd, "0") === 0) return getBalance(tx, { accountId });
   const { balanceUsd } = await move(tx, {
     accountId,
     runId,
     kind: "usage",
     amountUsd: negateUsd(costUsd),
-    key: `run:${runId}:step:${step}${brokenOffIn === undefined ? "" : `:attempt:${brokenOffIn}`}`,
-    description: brokenOffIn === undefined ? `Step ${step}` : `Step ${step}, an answer that broke off`,
+    ...stepFact(input),
   });
   return balanceUsd;
 };

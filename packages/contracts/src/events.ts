@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AgentVersionId, MessageId, RunId } from "./ids.ts";
+import { AgentVersionId, MessageId, RunId, SummaryId } from "./ids.ts";
 import { RunError, StopReceipt } from "./runs.ts";
 import { Message } from "./threads.ts";
 import { EffectState } from "./tools.ts";
@@ -32,6 +32,21 @@ export const RunEvent = z
       usage: Usage,
       cost_usd: Usd,
       duration_ms: z.number().nonnegative(),
+    }),
+    event("context.compacted", {
+      step: z.int().nonnegative(),
+      summary_id: SummaryId,
+      /** What the model reads in the place of the older messages from now on. The messages themselves stay as they are. */
+      summary: z.string(),
+      /** The last message of the thread that the summary may stand for. */
+      through_seq: z.int().nonnegative(),
+      /** Estimates of the prompt's size. */
+      tokens_before: z.int().nonnegative(),
+      tokens_after: z.int().nonnegative(),
+      model: z.string(),
+      /** Of the summary's own model call; the run's totals include it, those of its steps do not. */
+      usage: Usage,
+      cost_usd: Usd,
     }),
     event("message.delta", { message_id: MessageId, text: z.string() }),
     event("reasoning.delta", { message_id: MessageId, text: z.string() }),

@@ -15,6 +15,7 @@ export const AgentId = id("AgentId");
 export const AgentVersionId = id("AgentVersionId");
 export const RunId = id("RunId");
 export const SandboxId = id("SandboxId");
+export const SummaryId = id("SummaryId");
 
 export type AccountId = z.infer<typeof AccountId>;
 export type UserId = z.infer<typeof UserId>;
@@ -25,6 +26,7 @@ export type AgentId = z.infer<typeof AgentId>;
 export type AgentVersionId = z.infer<typeof AgentVersionId>;
 export type RunId = z.infer<typeof RunId>;
 export type SandboxId = z.infer<typeof SandboxId>;
+export type SummaryId = z.infer<typeof SummaryId>;
 
 /** Who opened a request and where it went: safe characters only, so that it may stand in headers and logs unescaped. */
 export const RequestId = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/);

@@ -52,11 +52,15 @@ const furnish = async (accountId: string) => {
        insert into cortex.run_waits (run_id, attempt, account_id, step, reason, resume_at) values ($2, 1, $1, 0, 'provider_limit', now())
      ), tool_setting as (
        insert into cortex.tool_settings (account_id, tool_name, enabled) values ($1, 'calculator', false)
+     ), summary as (
+       insert into cortex.context_summaries (id, account_id, thread_id, run_id, attempt, step, through_seq, text, tainted, tokens_before,
+         tokens_after, model, usage, cost_usd)
+       values (gen_random_uuid(), $1, $4, $2, 1, 0, 0, 'so far', false, 2, 1, 'demo', '{}', 0)
      ), sandbox as (
        insert into cortex.sandboxes (account_id, project_id, provider, state) values ($1, $3, 'local', 'started')
      )
      insert into cortex.idempotency_keys (account_id, key, request_hash) values ($1, 'key', 'hash')`,
-    [accountId, runId, projectId],
+    [accountId, runId, projectId, thread.threadId],
   );
 };
 

@@ -127,6 +127,25 @@ export interface AgentVersions {
   version: number;
 }
 
+export interface ContextSummaries {
+  account_id: string;
+  attempt: number;
+  cost_usd: Numeric;
+  created_at: Generated<Timestamp>;
+  id: string;
+  kept_seqs: Generated<number[]>;
+  model: string;
+  run_id: string;
+  step: number;
+  tainted: boolean;
+  text: string;
+  thread_id: string;
+  through_seq: number;
+  tokens_after: number;
+  tokens_before: number;
+  usage: Json;
+}
+
 export interface IdempotencyKeys {
   account_id: string;
   created_at: Generated<Timestamp>;
@@ -290,6 +309,7 @@ export interface DB {
   agent_runs: AgentRuns;
   agent_versions: AgentVersions;
   agents: Agents;
+  context_summaries: ContextSummaries;
   idempotency_keys: IdempotencyKeys;
   ledger_entries: LedgerEntries;
   messages: Messages;

@@ -12,14 +12,17 @@ import type { DB } from "@cortex/db";
 import type { Selectable } from "kysely";
 import type { RunRow } from "./run.ts";
 import { resumedEvent, type RunWait, waitingEvent, wasResumed } from "./run-waits.ts";
+import { summaryEvent, type SummaryRow } from "./summaries.ts";
 
-/** What Postgres holds of one run; messages by seq, steps by step, tool calls by (step, position), waits by attempt. */
+/** What Postgres holds of one run; messages by seq, steps by step, tool calls by (step, position), waits by attempt, summaries by time. */
 export interface RunFacts {
   run: RunRow;
   messages: readonly { step: number | null; message: Message }[];
   steps: readonly Selectable<DB["run_steps"]>[];
   toolCalls: readonly Selectable<DB["tool_calls"]>[];
   waits: readonly RunWait[];
+  /** By time. */
+  summaries: readonly SummaryRow[];
 }
 
 /**
@@ -83,16 +86,38 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
   const byStep = Map.groupBy(facts.messages, (entry) => entry.step ?? -1);
   const callsByStep = Map.groupBy(facts.toolCalls, (call) => call.step);
   const waitsByStep = Map.groupBy(facts.waits, (wait) => wait.step);
+  const summariesByStep = Map.groupBy(facts.summaries, (summary) => summary.step);
   const worked = workedAttempts(run);
-  /** A step begins in the attempt that waited in it first, if one did, and not in the one that got its answer. */
+  /**
+   * A step begins in the attempt that waited or wrote a summary in it first, if one did, and not in the one that got its answer. An attempt that
+   * waits has written its summary before.
+   */
   const beginStep = (step: number, begun: { attempt: number; at: Date }) => {
     const waits = waitsByStep.get(step) ?? [];
-    const [first] = waits;
-    takenOver(first?.attempt ?? begun.attempt, first?.began_at ?? begun.at);
-    const time = at(first && first.began_at < begun.at ? first.began_at : begun.at);
+    const summaries = summariesByStep.get(step) ?? [];
+    const passed = [
+      ...summaries.map((summary) => ({
+        kind: "summary" as const,
+        attempt: summary.attempt,
+        at: summary.created_at,
+        summary,
+      })),
+      ...waits.map((wait) => ({ kind: "wait" as const, attempt: wait.attempt, at: wait.began_at, wait })),
+    ].toSorted(
+      (left, right) =>
+        left.attempt - right.attempt || (left.kind === right.kind ? 0 : left.kind === "summary" ? -1 : 1),
+    );
+    const [first] = passed;
+    takenOver(first?.attempt ?? begun.attempt, first?.at ?? begun.at);
+    const time = at(first && first.at < begun.at ? first.at : begun.at);
     events.push({ type: "step.started", run_id: runId, at: time, attempt, step, model: run.model });
-    for (const wait of waits) {
-      takenOver(wait.attempt, wait.began_at);
+    for (const one of passed) {
+      takenOver(one.attempt, one.at);
+      if (one.kind === "summary") {
+        events.push(summaryEvent(one.summary, { run_id: runId, at: at(one.at), attempt }));
+        continue;
+      }
+      const { wait } = one;
       events.push(waitingEvent(wait));
       if (!wasResumed(wait, worked)) continue;
       takenOver(wait.attempt + 1, wait.ended_at ?? wait.resume_at);
@@ -159,7 +184,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
   const open = last !== undefined && last.ended_at === null;
   const waited = waitsByStep.has(next);
   if (running && !waited) takenOver(run.attempt, run.claimed_at ?? run.created_at);
-  if (waited || (running && !open)) {
+  if (waited || summariesByStep.has(next) || (running && !open)) {
     const time = last?.ended_at ?? run.started_at ?? run.created_at;
     beginStep(next, { attempt: running ? run.attempt : attempt, at: time });
   }
@@ -187,6 +212,8 @@ export const eventIdentity = (event: UnplacedEvent): string => {
     case "step.started":
     case "step.completed":
       return `${event.type} ${event.step}`;
+    case "context.compacted":
+      return `${event.type} ${event.summary_id}`;
     case "message.completed":
       return `${event.type} ${event.message.id}`;
     case "tool_call.started":

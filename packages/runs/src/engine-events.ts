@@ -11,7 +11,10 @@ import type {
 
 type Payload<Type extends EventPayload["type"]> = Extract<EventPayload, { type: Type }>;
 
-export type ToolCallCompleted = Payload<"tool_call.completed">;
+export interface ToolCallCompleted extends Payload<"tool_call.completed"> {
+  /** Pictures of the result: part of its message, and of no live log. */
+  images?: readonly { mediaType: string; data: string }[];
+}
 export type StepCompleted = Payload<"step.completed">;
 
 /** An answer of the model, whole or cut short. */
@@ -35,6 +38,23 @@ export interface ModelCompleted {
   duration_ms: number;
 }
 
+/** The older part of the conversation is a summary from now on. */
+export interface ContextCompacted {
+  type: "context.compacted";
+  step: number;
+  summary: { id: string; text: string };
+  /** The message behind the summarised part. */
+  before: string;
+  /** Messages of users that are still sent word for word, wherever they stand. */
+  keptUserMessages: readonly string[];
+  tainted: boolean;
+  tokens_before: number;
+  tokens_after: number;
+  model: string;
+  usage: Usage;
+  cost_usd: Usd;
+}
+
 /**
  * What an engine yields, as far as recording it is concerned. This room must not know the engine, so the shape stands here and the
  * worker's compiler checks that agentpress (or another framework) fits.
@@ -53,7 +73,8 @@ export type EngineEvent =
     >
   | ToolCallCompleted
   | StepCompleted
-  | ModelCompleted;
+  | ModelCompleted
+  | ContextCompacted;
 
 export interface UnfinishedCall {
   tool_call_id: string;

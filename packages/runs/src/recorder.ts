@@ -2,6 +2,7 @@ import type { TerminalRunStatus } from "@cortex/contracts";
 import type { Db } from "@cortex/db";
 import { answeredStep, answeredStepCompleted, answerMessage, chargeOf } from "./answer-writes.ts";
 import type {
+  ContextCompacted,
   EngineEvent,
   EngineOutcome,
   EngineWait,
@@ -17,6 +18,7 @@ import type { Outlast } from "./outlast.ts";
 import { noProgress, type StepWrite } from "./progress.ts";
 import type { RunRow } from "./run.ts";
 import { createRunWriter, PostedMeanwhile } from "./run-writer.ts";
+import { storeSummary } from "./summaries.ts";
 
 export interface Recorder {
   /** Records one event of the engine. The engine must not go on before the promise has resolved. */
@@ -103,6 +105,10 @@ export const createRecorder = (
     await sink.durable([place(event)]);
   };
 
+  const compacted = async (event: ContextCompacted): Promise<void> => {
+    await sink.durable([await storeSummary(writer, run, event)]);
+  };
+
   const toolCallCompleted = async (event: ToolCallCompleted): Promise<void> => {
     if (!open) throw new Error(`tool call ${event.tool_call_id} ended outside of a step`);
     open.results.set(event.tool_call_id, event);
@@ -153,6 +159,8 @@ export const createRecorder = (
           if (event.step === input.firstStep && !input.resumed) return;
           return beginStep(event);
         }
+        case "context.compacted":
+          return compacted(event);
         case "message.discarded":
           return sink.durable([place(event)]);
         case "tool_call.started":

@@ -34,6 +34,7 @@ interface FactsRow extends RunRow {
   fact_steps: Aggregated<"run_steps">[];
   fact_tool_calls: Aggregated<"tool_calls">[];
   fact_waits: Aggregated<"run_waits">[];
+  fact_summaries: Aggregated<"context_summaries">[];
 }
 
 /**
@@ -48,11 +49,13 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
         from cortex.run_steps s where s.run_id = agent_runs.id) as fact_steps,
       (select coalesce(jsonb_agg(to_jsonb(c) order by c.step, c.position), '[]')
         from cortex.tool_calls c where c.run_id = agent_runs.id) as fact_tool_calls,
-      (select coalesce(jsonb_agg(to_jsonb(w) order by w.attempt), '[]') from cortex.run_waits w where w.run_id = agent_runs.id) as fact_waits
+      (select coalesce(jsonb_agg(to_jsonb(w) order by w.attempt), '[]') from cortex.run_waits w where w.run_id = agent_runs.id) as fact_waits,
+      (select coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('cost_usd', s.cost_usd::text) order by s.created_at), '[]')
+        from cortex.context_summaries s where s.run_id = agent_runs.id) as fact_summaries
     from cortex.agent_runs where id = ${input.runId}`.execute(tx);
   const [row] = found.rows;
   if (!row) return null;
-  const { fact_messages, fact_steps, fact_tool_calls, fact_waits, ...run } = row;
+  const { fact_messages, fact_steps, fact_tool_calls, fact_waits, fact_summaries, ...run } = row;
   return {
     run,
     messages: fact_messages.map((message) => ({
@@ -75,5 +78,6 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
       resume_at: date(wait.resume_at),
       ended_at: maybeDate(wait.ended_at),
     })),
+    summaries: fact_summaries.map((summary) => ({ ...summary, created_at: date(summary.created_at) })),
   };
 };

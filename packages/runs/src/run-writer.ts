@@ -10,7 +10,7 @@ import {
   Usage,
   type Usd,
 } from "@cortex/contracts";
-import { asAccount, type Db } from "@cortex/db";
+import { asAccount, type Db, type Tx } from "@cortex/db";
 import { failpoint } from "@cortex/failpoints";
 import type { Outlast } from "./outlast.ts";
 import { explainRefusal } from "./own-write.ts";
@@ -26,16 +26,20 @@ export class PostedMeanwhile extends Error {
 export interface Charge {
   step: number;
   costUsd: Usd;
+  /** The summary that it paid for, which is not the step's own answer. */
+  summary?: string;
 }
 
 export interface RunWriter {
   /**
    * One transaction, tried again while Postgres is away and the run may still be ours, and done once whatever answers are lost. Throws
    * `FencedError` if the attempt is superseded, `PostedMeanwhile` if the end was conditional.
+   * @param also what else belongs to the same transaction; it comes when the fence has let the write through
    */
   write(
     progress: Omit<Progress, "totals" | "writeId">,
     charge: Charge | null,
+    also?: (tx: Tx) => Promise<void>,
   ): Promise<Written & { fence: NonNullable<Written["fence"]> }>;
   /** Adds to the totals of the run, which the next write stores. */
   spend(spent: { usage: Usage; cost_usd: Usd }): void;
@@ -80,11 +84,13 @@ export const createRunWriter = (
     writeId: string,
     progress: Omit<Progress, "totals" | "writeId">,
     charge: Charge | null,
+    also?: (tx: Tx) => Promise<void>,
   ): Promise<Done | null> => {
     try {
       return await asAccount(deps.db, { accountId: fence.accountId }, async (tx) => {
         const written = await writeProgress(tx, fence, { ...progress, writeId, totals: { usage, costUsd } });
         if (!written.fence) throw new Refused();
+        await also?.(tx);
         const { accountId, runId } = fence;
         const balance = charge && (await settleUsage(tx, { accountId, runId, ...charge }));
         if (progress.end) {
@@ -99,13 +105,13 @@ export const createRunWriter = (
   };
 
   return {
-    write: async (progress, charge) => {
+    write: async (progress, charge, also) => {
       const part = progress.end === null ? "step" : "final";
       await failpoint(`${part}.before_commit`);
       // One id for all tries: what was committed although its answer was lost is recognised by it.
       const writeId = crypto.randomUUID();
       const tryOnce = async (): Promise<Done> => {
-        const done = await store(writeId, progress, charge);
+        const done = await store(writeId, progress, charge, also);
         if (done) return done;
         const refusal = await explainRefusal(deps.db, fence, { writeId, progress, charge });
         switch (refusal.kind) {

@@ -89,14 +89,16 @@ test("stored messages are read by their role", () => {
     metadata: {},
     created_at: "2026-01-01T00:00:00.000Z",
   } as unknown as Message;
-  expect(fromStored({ ...stored, role: "user" })).toEqual({ role: "user", content: stored.content });
+  expect(fromStored({ ...stored, role: "user" })).toEqual({ id: "m", role: "user", content: stored.content });
   expect(fromStored({ ...stored, role: "assistant" })).toEqual({
+    id: "m",
     role: "assistant",
     content: stored.content,
     tool_calls: [],
     status: "complete",
   });
   expect(fromStored({ ...stored, role: "tool", tool_call_id: "1" })).toEqual({
+    id: "m",
     role: "tool",
     content: stored.content,
     tool_call_id: "1",

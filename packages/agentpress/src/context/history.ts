@@ -8,18 +8,20 @@ const interruptionNote = "[This answer was interrupted here.]";
 
 /** A stored message as the engine takes it. */
 export const fromStored = (message: Message): AgentMessage => {
+  const { id } = message;
   switch (message.role) {
     case "user":
-      return { role: "user", content: message.content };
+      return { id, role: "user", content: message.content };
     case "assistant":
       return {
+        id,
         role: "assistant",
         content: message.content,
         tool_calls: message.tool_calls ?? [],
         status: message.status,
       };
     case "tool":
-      return { role: "tool", content: message.content, tool_call_id: message.tool_call_id ?? "" };
+      return { id, role: "tool", content: message.content, tool_call_id: message.tool_call_id ?? "" };
   }
 };
 

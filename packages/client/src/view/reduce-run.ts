@@ -42,6 +42,8 @@ export const reduceRun = (view: RunView, event: RunEvent): RunView => {
       return appendReasoning(view, event);
     case "message.completed":
       return completeMessage(view, event);
+    case "context.compacted":
+      return { ...view, usage: addUsage(view.usage, event.usage), costUsd: addUsd(view.costUsd, event.cost_usd) };
     case "message.discarded":
       return discardMessage(view, event);
     case "tool_call.delta":

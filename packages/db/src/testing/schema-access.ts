@@ -42,6 +42,7 @@ export const tables: Readonly<Record<string, Access>> = {
   run_steps: { scope: "tenant", api: ["select"], worker: ["select", "insert", "update"] },
   tool_calls: { scope: "tenant", api: ["select"], worker: ["select", "insert", "update"] },
   run_waits: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
+  context_summaries: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
   agent_runs: { scope: "fleet", api: ["select", "insert", "update", "delete"], worker: ["select", "update"] },
   outbox: { scope: "fleet", api: ["select", "insert", "delete"], worker: ["select", "update", "delete"] },
 };

@@ -158,6 +158,8 @@ export function createRunView(write: (text: string) => void, style: Style): RunV
       case "run.resumed":
         drawn.waits = false;
         return line(style.dim("  goes on"));
+      case "context.compacted":
+        return line(style.dim("  (a long conversation: the model goes on with a summary of its older part)"));
       case "log.truncated":
         return line(style.dim("  (a very long run: from here on only whole messages)"));
       case "resync":
