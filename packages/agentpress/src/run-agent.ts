@@ -6,6 +6,7 @@ import type { AgentEvent } from "./events.ts";
 import { findModel, priceAt } from "./models/catalogue.ts";
 import { finishPendingCalls, isAnswered } from "./resume.ts";
 import { cutShort, failed, type Run } from "./run.ts";
+import { startRunSandbox } from "./run-sandbox.ts";
 import { startSpending } from "./spending.ts";
 import { takeStep } from "./step.ts";
 import { stopBeforeStep } from "./stop.ts";
@@ -63,6 +64,7 @@ export async function* runAgent(
     deps,
     input,
     cancellation: startCancellation(signal, input.limits.deadline),
+    sandbox: deps.openSandbox ? startRunSandbox(deps.openSandbox) : null,
     price,
     spending: startSpending(price, input.spent ?? null),
     inputEstimate: startInputEstimate(),

@@ -5,6 +5,7 @@ import type { InputEstimate } from "./context/tokens.ts";
 import { isRetryable, type ModelError, sentenceFor } from "./errors.ts";
 import type { AgentMessage } from "./messages.ts";
 import type { ModelPrice } from "./models/catalogue.ts";
+import type { RunSandbox } from "./run-sandbox.ts";
 import type { Spending } from "./spending.ts";
 import type { ToolCallsResult, UnfinishedCall } from "./tool-calls.ts";
 
@@ -13,6 +14,8 @@ export interface Run {
   deps: AgentDeps;
   input: AgentInput;
   cancellation: Cancellation;
+  /** Null: it has none. */
+  sandbox: RunSandbox | null;
   /** Null: unknown, and everything costs 0. */
   price: ModelPrice | null;
   spending: Spending;

@@ -13,9 +13,9 @@ export async function* runStepCalls(
   run: Run,
   calls: readonly PlannedCall[],
 ): AsyncGenerator<AgentEvent, ToolCallsResult, void> {
-  const { deps, input, cancellation } = run;
+  const { deps, input, cancellation, sandbox } = run;
   const result = yield* runToolCalls(
-    { openSandbox: deps.openSandbox ?? null, log: deps.log ?? null },
+    { sandbox, log: deps.log ?? null },
     { runId: input.runId, calls, maxParallel: input.limits.maxParallelCalls ?? defaultMaxParallelCalls },
     cancellation.signal,
   );

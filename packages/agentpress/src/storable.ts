@@ -22,6 +22,12 @@ export const storableJson = (value: Json): Json => {
   return value;
 };
 
+/**
+ * The same text, in memory of its own. A part of a string, and what is put together from such parts, keeps the whole string alive as long
+ * as it lives itself: a result stays in the conversation to the end of its run, and the 10 MB that it was cut from must not.
+ */
+export const withoutParent = (text: string): string => Buffer.from(text, "utf8").toString("utf8");
+
 /** The first `length` characters, never ending inside a surrogate pair. */
 export const headOf = (text: string, length: number): string => {
   const code = text.charCodeAt(length - 1);
@@ -38,10 +44,12 @@ const tailOf = (text: string, length: number): string => {
 /**
  * Text of at most about `maxChars` characters for the model: the head and the tail (errors stand at the end), and between them one
  * line that says how much is missing.
+ * @param where the rest is, as a clause
  */
-export const shorten = (text: string, maxChars: number): string => {
+export const shorten = (text: string, maxChars: number, where: string | null = null): string => {
   if (text.length <= maxChars) return text;
   const head = Math.ceil(maxChars * 0.6);
   const tail = maxChars - head;
-  return `${headOf(text, head)}\n[… ${text.length - maxChars} characters left out …]\n${tailOf(text, tail)}`;
+  const missing = `${text.length - maxChars} characters left out${where === null ? "" : `; ${where}`}`;
+  return `${headOf(text, head)}\n[… ${missing} …]\n${tailOf(text, tail)}`;
 };

@@ -1,17 +1,18 @@
 import type { EffectState, ToolCallRequest, ToolEffect } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
-import type { OpenSandbox } from "@cortex/sandbox/port";
 import { ToolFailure } from "./errors.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { AgentEvent, ToolCallCompleted, ToolClaim } from "./events.ts";
 import { type ToolMessage, toolMessage } from "./messages.ts";
+import type { RunSandbox } from "./run-sandbox.ts";
 import type { EndedCommand } from "./sandbox-kills.ts";
 import type { Tool } from "./tool.ts";
 import type { PlannedCall } from "./tool-plan.ts";
 import type { ToolContext } from "./tool-context.ts";
 
 export interface ToolCallDeps {
-  openSandbox: OpenSandbox | null;
+  /** Null: this run has none. */
+  sandbox: RunSandbox | null;
   log: Logger | null;
 }
 
@@ -113,10 +114,11 @@ const contextOf = (
   idempotencyKey: `${runId}:${call.id}`,
   output: (chunk) => queue.output(call.id, chunk),
   openSandbox:
-    deps.openSandbox ??
+    deps.sandbox?.open ??
     (async () => {
       throw new ToolFailure("This run has no sandbox, so files and commands are not available.");
     }),
+  openedSandbox: () => deps.sandbox?.opened() ?? null,
   now: () => new Date(),
 });
 

@@ -1,5 +1,5 @@
 import type { EffectState } from "@cortex/contracts";
-import type { OpenSandbox } from "@cortex/sandbox/port";
+import type { OpenSandbox, Sandbox } from "@cortex/sandbox/port";
 import type { ToolImage } from "./messages.ts";
 import type { EndedCommand } from "./sandbox-kills.ts";
 
@@ -14,6 +14,8 @@ export interface ToolContext {
   output(chunk: string): Promise<void>;
   /** The project's computer, started on first need. @throws ToolFailure when this run has none */
   openSandbox: OpenSandbox;
+  /** The same if a call of this run has opened it already, else null; opens nothing. Left out: there is none. */
+  openedSandbox?: () => Sandbox | null;
   /** A message of this conversation by its id, or the result of a tool call by the call's; null if there is none. Without it: not available. */
   readMessage?(id: string): Promise<StoredText | null>;
   now(): Date;

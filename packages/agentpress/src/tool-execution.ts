@@ -1,6 +1,7 @@
 import { AppError, type EffectState, type ErrorCode, type ToolEffect } from "@cortex/contracts";
 import type { Sandbox } from "@cortex/sandbox/port";
 import { ToolFailure } from "./errors.ts";
+import { fitResult, outputPath } from "./kept-result.ts";
 import { startPatience } from "./patience.ts";
 import { type EndedCommand, noteKills } from "./sandbox-kills.ts";
 import { shorten, storableText } from "./storable.ts";
@@ -124,8 +125,14 @@ export const executeBounded = async (
     left = true;
     const outcome = conclude(ending, bounds.effect, signal);
     const notices = opened.flatMap((sandbox) => sandbox.takeNotices()).map((notice) => `[${notice.text}]\n`);
-    const content = shorten(storableText(notices.join("") + outcome.content), bounds.maxResultChars);
-    return { ...outcome, killed, content };
+    const text = storableText(notices.join("") + outcome.content);
+    const sandbox = opened[0] ?? context.openedSandbox?.() ?? null;
+    const path = outputPath(context.runId, context.toolCallId);
+    // Not after an abort: nothing begins then any more.
+    const target = sandbox === null || signal.aborted ? null : { sandbox, path, signal };
+    const kept = await patience.wait(fitResult(text, bounds.maxResultChars, target));
+    const content = kept?.content ?? shorten(text, bounds.maxResultChars);
+    return { ...outcome, killed, content, fault: outcome.fault ?? kept?.fault ?? null };
   } finally {
     clearTimeout(timer);
     patience.dispose();

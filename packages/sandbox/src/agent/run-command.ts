@@ -10,6 +10,7 @@ import type { Call, Handler } from "./calls.ts";
 import { locateFolder, type Workspace } from "./confine.ts";
 import { Channel } from "./frames.ts";
 import { errnoOf, OperationError, operationErrorFrom } from "./operation-error.ts";
+import { type KeptFile, keptOutputOf } from "./kept-output.ts";
 import { groupSize, killGroup } from "./process-group.ts";
 
 /** How a command ended; `ExecResult` of the port without its output. */
@@ -19,6 +20,7 @@ export interface CommandEnd {
   /** Processes that a cancellation has ended; null if some were and nobody counted them. */
   killed: number | null;
   dropped: { stdout: number; stderr: number };
+  kept: KeptFile | null;
   duration_ms: number;
 }
 
@@ -80,6 +82,7 @@ export const runCommand =
     const values = new Arguments(call.args);
     const located = await locateFolder(workspace, values.text("cwd"));
     const output = new BoundedOutput(call.send, values.count("max_output_bytes"));
+    const kept = keptOutputOf(workspace, values);
     const startedAt = performance.now();
     const child = await start(shell, values, located);
 
@@ -103,7 +106,9 @@ export const runCommand =
     const pump = async (stream: Readable | null, channel: typeof Channel.stdout | typeof Channel.stderr) => {
       for await (const chunk of stream ?? []) {
         lastOutputAt = performance.now();
-        if (!settled && chunk instanceof Uint8Array) await output.write(channel, chunk);
+        if (settled || !(chunk instanceof Uint8Array)) continue;
+        await kept?.write(chunk);
+        await output.write(channel, chunk);
       }
     };
     const pumps = Promise.all([pump(child.stdout, Channel.stdout), pump(child.stderr, Channel.stderr)]).catch(() => {
@@ -140,6 +145,7 @@ export const runCommand =
       timed_out: timedOut,
       killed,
       dropped: await output.finish(),
+      kept: (await kept?.finish()) ?? null,
       duration_ms: exitedAt - startedAt,
     };
     return end;

@@ -64,10 +64,32 @@ export interface ExecInput {
    * is dropped, except that each stream's last few kilobytes are added at the end: errors stand at the end.
    */
   maxOutputBytes?: number;
+  /**
+   * Has the sandbox keep the output in a file of the workspace, both streams as they arrive, if there is more of it than `aboveBytes`. What
+   * is beyond `maxOutputBytes` stays there and never reaches us. A file of that name is replaced.
+   */
+  keep?: KeepOutput;
   /** Called in order, one call at a time. While a returned promise is pending, the command's output is held back. */
   onOutput?: (chunk: ExecOutput) => void | Promise<void>;
   /** Called, at most once and before the call throws, if an abort has ended the running command. */
   onKilled?: (killed: KilledProcesses) => void;
+}
+
+export interface KeepOutput {
+  path: string;
+  /** Bytes of both streams together, up to which no file is made. */
+  aboveBytes: number;
+  /** Bytes of the file; what comes later is not in it. */
+  maxBytes: number;
+}
+
+/** Output that was kept. */
+export interface KeptOutput {
+  /** Relative to the workspace. */
+  path: string;
+  bytes: number;
+  /** Nothing is missing from it: neither was it longer than `maxBytes`, nor the disk full. */
+  complete: boolean;
 }
 
 export interface KilledProcesses {
@@ -90,6 +112,8 @@ export interface ExecResult {
   stderr: string;
   timedOut: boolean;
   truncated: boolean;
+  /** Null if nothing was to be kept, there was too little of it, or no file could be made. */
+  kept: KeptOutput | null;
   /** From the shell's start to its end. */
   durationMs: number;
 }

@@ -34,6 +34,9 @@ const checkedInput = (input: ExecInput): Record<string, unknown> => {
     has_stdin: input.stdin !== undefined,
     timeout_ms: input.timeoutMs ?? defaultExecTimeoutMs,
     max_output_bytes: input.maxOutputBytes ?? defaultMaxOutputBytes,
+    keep_path: input.keep === undefined ? null : parseWorkspacePath(input.keep.path),
+    keep_above_bytes: input.keep?.aboveBytes ?? null,
+    keep_max_bytes: input.keep?.maxBytes ?? null,
   };
 };
 
@@ -101,13 +104,15 @@ export class MachineHandle implements Sandbox {
         exitCode: end.exit_code,
         ...output.finish(end.dropped),
         timedOut: end.timed_out,
+        kept: end.kept,
         durationMs: end.duration_ms,
       };
     } catch (error) {
       const elapsed = startedAt === null ? 0 : performance.now() - startedAt;
       // The agent could not end the command, so the machine was stopped: for the caller that is a timeout, and the next call says the rest.
       if (error instanceof SandboxError && error.reason === "sandbox_stopped" && elapsed >= timeoutMs) {
-        return { exitCode: 124, ...output.finish({ stdout: 0, stderr: 0 }), timedOut: true, durationMs: elapsed };
+        const drained = output.finish({ stdout: 0, stderr: 0 });
+        return { exitCode: 124, ...drained, timedOut: true, kept: null, durationMs: elapsed };
       }
       throw error;
     }

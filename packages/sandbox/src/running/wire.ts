@@ -27,6 +27,7 @@ export const WireCommandEnd = z.object({
   timed_out: z.boolean(),
   killed: z.int().nonnegative().nullable(),
   dropped: z.object({ stdout: z.int().nonnegative(), stderr: z.int().nonnegative() }),
+  kept: z.object({ path: z.string(), bytes: z.int().nonnegative(), complete: z.boolean() }).nullable(),
   duration_ms: z.number().nonnegative(),
 });
 

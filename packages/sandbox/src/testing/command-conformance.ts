@@ -75,6 +75,34 @@ export const commandConformance = (subject: Subject): void => {
       expect(chunks.map((chunk) => chunk.text).join("")).toBe(text);
     });
 
+    test("have long output kept in the workspace, all of it and beyond what leaves the sandbox", async () => {
+      const { sandbox } = await freshSandbox(subject);
+      const keep = { path: "kept/out.txt", aboveBytes: 100, maxBytes: 1_000_000 };
+      const numbers = Array.from({ length: 20_000 }, (_, n) => `${n + 1}\n`).join("");
+      const long = await sandbox.exec({ command: "seq 1 20000; echo end >&2", maxOutputBytes: 1_000, keep });
+      expect(long.kept).toEqual({ path: "kept/out.txt", bytes: numbers.length + 4, complete: true });
+      expect(long.truncated).toBe(true);
+      const kept = textOf(await sandbox.files.read("kept/out.txt"));
+      expect(kept.replace("end\n", "")).toBe(numbers);
+
+      const bounded = await sandbox.exec({ command: "seq 1 20000", keep: { ...keep, maxBytes: 500 } });
+      expect(bounded.kept).toEqual({ path: "kept/out.txt", bytes: 500, complete: false });
+      expect(bounded.stdout).toBe(numbers);
+      expect(textOf(await sandbox.files.read("kept/out.txt"))).toBe(numbers.slice(0, 500));
+
+      const short = await sandbox.exec({ command: "echo hi", keep: { ...keep, path: "kept/short.txt" } });
+      expect(short.kept).toBeNull();
+      expect(await sandbox.files.stat("kept/short.txt")).toBeNull();
+
+      // Keeping fails no command.
+      await sandbox.files.mkdir("folder");
+      const impossible = await sandbox.exec({ command: "seq 1 1000", keep: { ...keep, path: "folder" } });
+      expect(impossible).toMatchObject({ exitCode: 0, kept: null });
+      await expect(sandbox.exec({ command: "true", keep: { ...keep, path: "../out" } })).rejects.toMatchObject({
+        reason: "path_outside_workspace",
+      });
+    });
+
     test("are cut off at their timeout", async () => {
       const { sandbox } = await freshSandbox(subject);
       const startedAt = performance.now();

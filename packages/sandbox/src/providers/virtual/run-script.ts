@@ -4,6 +4,7 @@ import { BoundedOutput } from "../../agent/bounded-output.ts";
 import type { Handler } from "../../agent/calls.ts";
 import { locateFolder, type Workspace } from "../../agent/confine.ts";
 import { Channel } from "../../agent/frames.ts";
+import { keptOutputOf } from "../../agent/kept-output.ts";
 import type { CommandEnd } from "../../agent/run-command.ts";
 
 const mebibyte = 1024 ** 2;
@@ -67,8 +68,13 @@ export const runScript = (workspace: Workspace): Handler => {
     });
     const durationMs = performance.now() - startedAt;
 
-    await output.write(Channel.stdout, Buffer.from(result.stdout, result.stdoutKind === "bytes" ? "latin1" : "utf8"));
-    await output.write(Channel.stderr, Buffer.from(result.stderr, "utf8"));
+    const stdout = Buffer.from(result.stdout, result.stdoutKind === "bytes" ? "latin1" : "utf8");
+    const stderr = Buffer.from(result.stderr, "utf8");
+    const kept = keptOutputOf(workspace, values);
+    await kept?.write(stdout);
+    await kept?.write(stderr);
+    await output.write(Channel.stdout, stdout);
+    await output.write(Channel.stderr, stderr);
     const timedOut = result.exitCode === 124 && durationMs >= timeoutMs;
     const end: CommandEnd = {
       exit_code: result.exitCode,
@@ -76,6 +82,7 @@ export const runScript = (workspace: Workspace): Handler => {
       // A script that had to be ended takes its process with it, which the host sees to and says.
       killed: null,
       dropped: await output.finish(),
+      kept: (await kept?.finish()) ?? null,
       duration_ms: durationMs,
     };
     return end;
