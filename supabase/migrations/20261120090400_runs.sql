@@ -51,6 +51,9 @@ create table cortex.agent_runs (
   created_at timestamptz not null default now(),
   started_at timestamptz,
   completed_at timestamptz,
+  -- The trace of an ended run is still to be sent, from then on; null: it was, or it is not wanted any more. And where it has got to.
+  trace_due_at timestamptz,
+  traced_to text[] not null default '{}',
   -- Counted by the trigger below; anything but 1 on an ended run is a broken invariant.
   terminal_writes int not null default 0,
   foreign key (agent_id, agent_version_id) references cortex.agent_versions (agent_id, id) on delete cascade
@@ -72,6 +75,7 @@ create index agent_runs_unheld_with_deadline on cortex.agent_runs (deadline_at)
 -- No index on lease_until: running runs are as few as the fleet has slots, and a heartbeat must not touch an index.
 create index agent_runs_unclosed_log on cortex.agent_runs (completed_at)
   where log_cursor is null and status in ('completed', 'failed', 'stopped');
+create index agent_runs_by_trace on cortex.agent_runs (trace_due_at) where trace_due_at is not null;
 
 create function cortex.guard_agent_run() returns trigger
   language plpgsql set search_path = ''
@@ -86,6 +90,7 @@ create function cortex.guard_agent_run() returns trigger
     if new.status in ('completed', 'failed', 'stopped') and old.status not in ('completed', 'failed', 'stopped') then
       new.terminal_writes := old.terminal_writes + 1;
       new.completed_at := coalesce(new.completed_at, clock_timestamp());
+      new.trace_due_at := new.completed_at;
     end if;
     return new;
   end $$;

@@ -1,5 +1,6 @@
 import { planFaults } from "@cortex/failpoints";
 import { z } from "zod";
+import { parseHeaders } from "./trace-settings.ts";
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const milliseconds = z.coerce.number().int().positive();
@@ -54,6 +55,22 @@ export const WorkerEnv = z.object({
     .default(30 * 60 * 1_000)
     .describe("how long one step of a run may wait for a model's provider that lets nobody through"),
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin").describe("the host's, where bubblewrap is looked for"),
+  LANGFUSE_PUBLIC_KEY: z.string().min(1).optional().describe("traces of runs go to Langfuse; with LANGFUSE_SECRET_KEY"),
+  LANGFUSE_SECRET_KEY: z.string().min(1).optional().describe("see LANGFUSE_PUBLIC_KEY"),
+  LANGFUSE_BASE_URL: z
+    .url({ protocol: /^https?$/ })
+    .default("https://cloud.langfuse.com")
+    .describe("where Langfuse is"),
+  OTLP_TRACES_URL: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe("the same traces go to any OpenTelemetry collector (OTLP over HTTP, JSON); usually ends in /v1/traces"),
+  OTLP_TRACES_HEADERS: z.string().optional().describe("headers for OTLP_TRACES_URL: name=value,name=value"),
+  TRACES_ENVIRONMENT: z.string().min(1).max(40).default("default").describe("name of this installation in its traces"),
+  TRACES_CONTENT: z
+    .stringbool()
+    .default(true)
+    .describe("what was said, and arguments and results of tools, are part of a trace (bounded and masked)"),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")
@@ -85,7 +102,7 @@ const readEnv = (source: Record<string, string | undefined> = process.env): Work
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
     throw new Error(`the worker cannot start with this environment:\n${lines.join("\n")}`);
   }
-  const wrong = wrongTimes(parsed.data);
+  const wrong = wrongTimes(parsed.data) ?? halfGiven(parsed.data);
   if (wrong !== null) throw new Error(`the worker cannot start: ${wrong}`);
   // Read again by main.ts; here it only refuses.
   planFaults(parsed.data);
@@ -99,6 +116,15 @@ const wrongTimes = (env: WorkerEnv): string | null => {
   // An orphan waits for the end of its lease and for one look: the second must not be what takes the time.
   if (env.RUN_SWEEP_MS > env.RUN_LEASE_MS) return "RUN_SWEEP_MS must be at most RUN_LEASE_MS";
   if (env.QUEUE_STALLED_MS > env.QUEUE_LOCK_MS) return "QUEUE_STALLED_MS must be at most QUEUE_LOCK_MS";
+  return null;
+};
+
+/** Settings that only mean something together. */
+const halfGiven = (env: WorkerEnv): string | null => {
+  if ((env.LANGFUSE_PUBLIC_KEY === undefined) !== (env.LANGFUSE_SECRET_KEY === undefined))
+    return "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are set together or not at all";
+  if (env.OTLP_TRACES_HEADERS !== undefined && parseHeaders(env.OTLP_TRACES_HEADERS) === null)
+    return "OTLP_TRACES_HEADERS is a list like name=value,name=value";
   return null;
 };
 

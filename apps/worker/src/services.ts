@@ -20,7 +20,9 @@ import {
   withdrawWorker,
 } from "@cortex/runs";
 import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandbox";
+import { openTraceTargets, type TraceTarget } from "@cortex/traces";
 import type { WorkerEnv } from "./env.ts";
+import { traceSettings } from "./trace-settings.ts";
 
 /** Everything that the jobs of a worker may reach. */
 export interface WorkerServices {
@@ -37,6 +39,7 @@ export interface WorkerServices {
   waitingJobs: Producer["waiting"];
   model: Model;
   tools: readonly Tool[];
+  traceTargets: readonly TraceTarget[];
   openSandbox: (project: { accountId: string; projectId: string }, outlast: Outlast) => OpenSandbox;
 }
 
@@ -100,6 +103,9 @@ export const openServices = async (
   );
   lifetime.opened("sandboxes", () => provider.close());
 
+  const traceTargets = openTraceTargets(traceSettings(env));
+  for (const target of traceTargets) lifetime.opened(`traces to ${target.name}`, () => target.close());
+
   const leases = createLeaseKeeper({ db: heart.db, log }, { workerId, concurrency: env.WORKER_CONCURRENCY, settings });
   lifetime.opened("leases", () => leases.close());
   const listening = connectRedis({ url: env.REDIS_URL, name: "cortex-worker-control", log });
@@ -120,6 +126,7 @@ export const openServices = async (
     jobState: (delivery) => producer.jobState(delivery),
     waitingJobs: () => producer.waiting(),
     model,
+    traceTargets,
     tools: await discoverTools(),
     openSandbox: (project, outlast) => openSandboxLazily({ db: database.db, provider, log, outlast }, project),
   };

@@ -96,6 +96,8 @@ export interface AgentRuns {
   terminal_writes: Generated<number>;
   thread_id: string;
   tools: string[] | null;
+  trace_due_at: Timestamp | null;
+  traced_to: Generated<string[]>;
   usage: Generated<Json>;
   worker_id: string | null;
 }

@@ -26,3 +26,4 @@ export { getMessage, listMessages, postMessage } from "./messages.ts";
 export { getRun } from "./run-view.ts";
 export { createThread, deleteThread, getThread, updateThread } from "./threads.ts";
 export { getTimeline } from "./timeline.ts";
+export { claimDueTraces, dropOldTraces, type DueTrace, noteTraced, readTracedRun } from "./traces.ts";

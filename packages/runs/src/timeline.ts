@@ -107,7 +107,7 @@ export const getTimeline = async (tx: Tx, input: { runId: string }): Promise<Ste
  * What users posted for this run: after the last message of the runs before it, and before its own last message; or, while it has written
  * nothing, until its end. So a message that an earlier run failed to answer belongs to the next one, too. Null: the project is deleted.
  */
-const readRequests = async (tx: Tx, { run, messages }: RunFacts): Promise<Message[] | null> => {
+export const readRequests = async (tx: Tx, { run, messages }: RunFacts): Promise<Message[] | null> => {
   const first = messages.at(0)?.message.seq ?? null;
   const last = messages.at(-1)?.message.seq ?? null;
   const result = await sql<Selectable<DB["messages"]> | { id: null }>`

@@ -22,3 +22,4 @@ export {
 } from "./factories.ts";
 export { startDemoModel } from "@cortex/local-stack/demo-model";
 export { buildTemplate, urlOf } from "./template.ts";
+export { type CollectedSpan, startTraceCollector, type TraceCollector } from "./trace-collector.ts";

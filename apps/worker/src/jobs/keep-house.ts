@@ -2,38 +2,15 @@ import { purgeIdempotencyKeys } from "@cortex/accounts";
 import { asFleet } from "@cortex/db";
 import { admitRuns, sweepRuns } from "@cortex/runs";
 import type { WorkerServices } from "../services.ts";
-
-/** Runs a task again and again until closed: never beside itself, and a failure is a line in the log. */
-const repeat = (services: WorkerServices, name: string, everyMs: number, task: () => Promise<unknown>) => {
-  let closed = false;
-  let timer: NodeJS.Timeout | undefined;
-  let turn: Promise<void> = Promise.resolve();
-  const takeTurn = async (): Promise<void> => {
-    try {
-      await task();
-    } catch (error) {
-      services.log.warn({ err: error, task: name }, "a task of the house failed");
-    }
-    if (!closed) wait();
-  };
-  const wait = (): void => {
-    timer = setTimeout(() => {
-      turn = takeTurn();
-    }, everyMs);
-  };
-  wait();
-  return {
-    close: async () => {
-      closed = true;
-      clearTimeout(timer);
-      await turn;
-    },
-  };
-};
+import { repeat } from "./repeat.ts";
+import { createTraceSender } from "./send-traces.ts";
 
 /** Idempotency keys are kept for days; that some are kept for minutes longer harms nobody. */
 const purgeMs = 10 * 60_000;
 const purgeBatch = 5_000;
+
+/** A trace is looked at by people, minutes later. */
+const tracesMs = 2_000;
 
 /** How many waiting runs one call admits. */
 const admissionBatch = 100;
@@ -51,6 +28,7 @@ export interface House {
 export const keepHouse = (services: WorkerServices): House => {
   let admitting: Promise<void> | null = null;
   let again = false;
+  let closing = false;
   const admit = async (): Promise<void> => {
     do {
       again = false;
@@ -81,10 +59,16 @@ export const keepHouse = (services: WorkerServices): House => {
   const purge = repeat(services, "purge", purgeMs, () =>
     asFleet(services.db, (tx) => purgeIdempotencyKeys(tx, { batch: purgeBatch })),
   );
+  const sender = createTraceSender({ db: services.db, log: services.log, targets: services.traceTargets });
+  const traces = repeat(services, "traces", tracesMs, async () => {
+    while ((await sender.sendDue()) > 0 && !closing);
+  });
+  const oldTraces = repeat(services, "old traces", purgeMs, sender.dropOld);
   return {
     placeFree,
     close: async () => {
-      await Promise.all([admission.close(), sweep.close(), purge.close()]);
+      closing = true;
+      await Promise.all([admission, sweep, purge, traces, oldTraces].map((task) => task.close()));
       await admitting;
     },
   };
