@@ -16,6 +16,7 @@ export const noteKills = (sandbox: Sandbox, note: (ended: EndedCommand) => void)
   provider: sandbox.provider,
   capabilities: sandbox.capabilities,
   files: sandbox.files,
+  connect: (input, signal) => sandbox.connect(input, signal),
   takeNotices: () => sandbox.takeNotices(),
   exec: (input, signal) =>
     sandbox.exec(

@@ -29,7 +29,16 @@ export const FrameType = {
 } as const;
 
 /** What a data frame belongs to. */
-export const Channel = { body: 0, stdout: 1, stderr: 2, stdoutTail: 3, stderrTail: 4, entry: 5 } as const;
+export const Channel = {
+  body: 0,
+  stdout: 1,
+  stderr: 2,
+  stdoutTail: 3,
+  stderrTail: 4,
+  entry: 5,
+  connected: 6,
+  finished: 7,
+} as const;
 
 export interface Frame {
   type: number;

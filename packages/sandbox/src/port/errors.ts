@@ -16,6 +16,9 @@ export type SandboxErrorReason =
   | "disk_full"
   | "permission_denied"
   | "process_limit" // no process could be started
+  | "connection_refused" // nothing listens on that port, or it takes no connection
+  | "connection_reset" // the server broke an open connection
+  | "not_supported" // this provider cannot; its `capabilities` say so
   | "invalid_argument"
   | "sandbox_stopped" // it died or was stopped in the middle of this call; the effect of the call is unknown
   | "sandbox_gone" // it was deleted: opening it again cannot help
@@ -33,6 +36,9 @@ const codes: Record<SandboxErrorReason, ErrorCode> = {
   disk_full: "conflict",
   permission_denied: "forbidden",
   process_limit: "conflict",
+  connection_refused: "conflict",
+  connection_reset: "unavailable",
+  not_supported: "conflict",
   invalid_argument: "validation_failed",
   sandbox_stopped: "unavailable",
   sandbox_gone: "not_found",

@@ -4,5 +4,5 @@
 export { SandboxError } from "./errors.ts";
 export type { FileEntry, FileStream, SandboxFiles } from "./files.ts";
 export type { SandboxProvider } from "./provider.ts";
-export type { ExecInput, ExecResult, KilledProcesses, OpenSandbox, Sandbox } from "./sandbox.ts";
+export type { ConnectInput, ExecInput, ExecResult, KilledProcesses, OpenSandbox, Sandbox } from "./sandbox.ts";
 export { absoluteWorkspacePath, parseWorkspacePath, type WorkspacePath, workspaceRoot } from "./workspace-path.ts";

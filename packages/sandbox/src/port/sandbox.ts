@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { SandboxFiles } from "./files.ts";
 
 export type SandboxProviderName = "daytona" | "local" | "virtual";
@@ -10,7 +11,7 @@ export interface SandboxCapabilities {
   liveOutput: boolean;
   /** Commands reach the internet. */
   network: boolean;
-  /** A port of the sandbox can be shown to a user. */
+  /** `connect` works, so a port of the sandbox can be shown to a user. */
   preview: boolean;
   /** A stopped sandbox can be put away and brought back. */
   archive: boolean;
@@ -43,10 +44,27 @@ export interface Sandbox {
   exec(input: ExecInput, signal?: AbortSignal): Promise<ExecResult>;
 
   /**
+   * A byte stream to a port of the sandbox's loopback: its two sides end for themselves (a stream that is ended still reads), it is taken
+   * and sent only as fast as the other end takes it, and destroying it resets the connection. It is destroyed with a SandboxError:
+   * `connection_reset` if the server breaks it, `sandbox_stopped` if the sandbox stops. At most `maxConnections` at once.
+   *
+   * An open connection does not keep the sandbox from being idle; opening one does, as any call.
+   * @param signal for as long as the connection lives; its reason is what the stream is destroyed with
+   * @throws SandboxError `connection_refused`, `not_supported`; `sandbox_stopped` (with `passive`) if it does not run
+   */
+  connect(input: ConnectInput, signal?: AbortSignal): Promise<Duplex>;
+
+  /**
    * What happened to the computer since this handle last looked, in sentences for the model and the user: take them after a call and
    * show them beside its result. Empty nearly always.
    */
   takeNotices(): SandboxNotice[];
+}
+
+export interface ConnectInput {
+  port: number;
+  /** For a visitor, who neither starts the sandbox (nothing would listen in it) nor keeps it from being idle. */
+  passive?: boolean;
 }
 
 export interface ExecInput {
@@ -130,3 +148,6 @@ export type OpenSandbox = () => Promise<Sandbox>;
 /** Below the two minutes after which clients and proxies tend to give up on a silent tool call. */
 export const defaultExecTimeoutMs = 110_000;
 export const defaultMaxOutputBytes = 1 << 20;
+
+/** Of one sandbox, in one process of ours. Each may hold a window of data for either direction. */
+export const maxConnections = 128;

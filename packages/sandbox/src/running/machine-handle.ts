@@ -1,6 +1,8 @@
+import type { Duplex } from "node:stream";
 import { SandboxError } from "../port/errors.ts";
 import type { SandboxFiles } from "../port/files.ts";
 import {
+  type ConnectInput,
   defaultExecTimeoutMs,
   defaultMaxOutputBytes,
   type ExecInput,
@@ -16,6 +18,7 @@ import type { AgentLink } from "./agent-link.ts";
 import { CollectedOutput } from "./collected-output.ts";
 import type { Machine } from "./machine.ts";
 import { machineFiles } from "./machine-files.ts";
+import { openTunnel } from "./tunnel.ts";
 import { parseAnswer, WireCommandEnd } from "./wire.ts";
 
 const environmentName = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -116,6 +119,15 @@ export class MachineHandle implements Sandbox {
       }
       throw error;
     }
+  }
+
+  async connect({ port, passive = false }: ConnectInput, signal?: AbortSignal): Promise<Duplex> {
+    signal?.throwIfAborted();
+    if (!this.capabilities.preview) {
+      throw new SandboxError("not_supported", `A ${this.provider} sandbox runs no servers, so it has no ports.`);
+    }
+    const open = (link: AgentLink) => openTunnel(link, this.#machine.connections, port, signal);
+    return passive ? this.#machine.visit(open) : this.#use(open);
   }
 
   takeNotices(): SandboxNotice[] {

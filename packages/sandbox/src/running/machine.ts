@@ -15,6 +15,8 @@ interface Start {
 export class Machine {
   readonly #start: () => Promise<RunningAgent>;
   readonly #idleMs: number;
+  /** Connections into it that are open. */
+  readonly connections = { open: 0 };
   #running: Start | null = null;
   #starts = 0;
   #callsOpen = 0;
@@ -46,6 +48,16 @@ export class Machine {
       this.#callsOpen--;
       if (this.#callsOpen === 0) this.#waitForIdle();
     }
+  }
+
+  /**
+   * Does something on the machine if it runs; that it is used this way neither starts it nor keeps it awake.
+   * @throws SandboxError `sandbox_stopped` if it does not run
+   */
+  async visit<Result>(work: (link: AgentLink) => Promise<Result>): Promise<Result> {
+    if (this.#running === null) throw new SandboxError("sandbox_stopped", "The sandbox is not running.");
+    const { link } = await this.#running.agent;
+    return work(link);
   }
 
   /** Ends the process and fails the calls that are open. The next call starts a new one. */

@@ -13,7 +13,7 @@ const capabilities: SandboxCapabilities = {
   processes: true,
   liveOutput: true,
   network: false,
-  preview: false,
+  preview: true,
   archive: false,
   limits: ["processes", "file_size", "temporary_files"],
 };

@@ -54,6 +54,7 @@ export const oneAtATime = (sandbox: Sandbox, machine: Machine, turns: Turns): Sa
     capabilities: sandbox.capabilities,
     files: sandbox.files,
     exec: (input, signal) => turns.take(() => exec(input, signal), signal),
+    connect: (input, signal) => sandbox.connect(input, signal),
     takeNotices: () => sandbox.takeNotices(),
   };
 };
