@@ -1,5 +1,5 @@
 import { AppError, type ModelInfo, type ToolInfo } from "@cortex/contracts";
-import { findModel, modelCatalogue, priceAt } from "@cortex/agentpress/catalogue";
+import { type ModelCatalogue, priceAt } from "@cortex/agentpress/catalogue";
 
 /** What a start may ask for in this installation. */
 export interface RunChoices {
@@ -11,8 +11,8 @@ export interface RunChoices {
   checkTools: (tools: readonly string[]) => void;
 }
 
-const toModelInfo = (name: string, defaultModel: string): ModelInfo => {
-  const known = findModel(name);
+const toModelInfo = (catalogue: ModelCatalogue, name: string, defaultModel: string): ModelInfo => {
+  const known = catalogue.find(name);
   const price = priceAt(known, new Date());
   return {
     name,
@@ -31,21 +31,27 @@ const toModelInfo = (name: string, defaultModel: string): ModelInfo => {
 };
 
 /**
+ * @param input.catalogue what is known about models at the moment
  * @param input.models the models that may be asked for; null: whatever the endpoint serves, so none is refused and those we know are listed
  */
 export const createRunChoices = (input: {
   defaultModel: string;
   models: readonly string[] | null;
   tools: readonly ToolInfo[];
+  catalogue: () => ModelCatalogue;
 }): RunChoices => {
   const { defaultModel, models, tools } = input;
-  const names = new Set(models ?? [defaultModel, ...modelCatalogue.map((model) => model.name)]);
+  const names = (catalogue: ModelCatalogue) =>
+    new Set(models ?? [defaultModel, ...catalogue.models.map((model) => model.name)]);
   const toolNames = new Set(tools.map((tool) => tool.name));
   return {
-    models: () => [...names].map((name) => toModelInfo(name, defaultModel)),
+    models: () => {
+      const catalogue = input.catalogue();
+      return [...names(catalogue)].map((name) => toModelInfo(catalogue, name, defaultModel));
+    },
     tools,
     checkModel: (model) => {
-      if (models !== null && !names.has(model))
+      if (models !== null && !models.includes(model))
         throw new AppError("unknown_model", `This installation has no model ${model}.`);
     },
     checkTools: (asked) => {

@@ -1,4 +1,4 @@
-import { loadToolCatalogue } from "@cortex/agentpress/catalogue";
+import { fileCatalogue, loadToolCatalogue } from "@cortex/agentpress/catalogue";
 import { type Db, openDatabase, readDurability as readPostgresDurability } from "@cortex/db";
 import {
   connectRedis,
@@ -86,6 +86,7 @@ export const openServices = async (
     defaultModel: env.DEFAULT_MODEL,
     models: env.MODELS ?? null,
     tools: await loadToolCatalogue(),
+    catalogue: () => fileCatalogue,
   });
   return {
     log,

@@ -4,13 +4,15 @@ import type { OpenSandbox } from "@cortex/sandbox/port";
 import type { CompletedAnswer } from "./events.ts";
 import type { AgentMessage } from "./messages.ts";
 import type { Model, ModelParameters } from "./model.ts";
-import type { ModelPrice } from "./models/catalogue.ts";
+import type { ModelCatalogue, ModelPrice } from "./models/catalogue.ts";
 import type { Tool } from "./tool.ts";
 import type { ToolContext } from "./tool-context.ts";
 import type { UnfinishedCall } from "./tool-calls.ts";
 
 export interface AgentDeps {
   model: Model;
+  /** Left out: what the data file knows. */
+  catalogue?: ModelCatalogue;
   /** In the order in which the model gets them. Keep it stable: providers cache the beginning of a prompt. */
   tools: readonly Tool[];
   hooks?: AgentHooks;
@@ -91,8 +93,10 @@ export interface AgentInput {
   messages: readonly AgentMessage[];
   /** The model's name at the endpoint. */
   model: string;
+  /** Asked in this order when `model` fails with something that another one may survive (`fallback.ts`), within the same limits. */
+  fallbackModels?: readonly string[];
   parameters?: ModelParameters;
-  /** Left out: from the catalogue. Null: none is known. */
+  /** Of `model`. Left out: from the catalogue. Null: none is known. */
   price?: ModelPrice | null;
   limits: AgentLimits;
   /** The number of the next model call; 0 in a fresh run. Pending calls belong to the step before it and close it. */

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { noUsage } from "@cortex/contracts";
 import { expect, onTestFinished, test } from "vitest";
-import { costOf, findModel, loadToolCatalogue, modelCatalogue, priceAt } from "./catalogue.ts";
+import { costOf, fileCatalogue, loadToolCatalogue, priceAt } from "./catalogue.ts";
 import { discoverTools } from "./discover-tools.ts";
 import { unitsToUsd, usdToUnits } from "./money.ts";
 
@@ -98,14 +98,14 @@ test("the catalogue loads neither the loop nor a model adapter", async () => {
 });
 
 test("prices are found by name, prefix, date and day", () => {
-  expect(findModel("demo")?.name).toBe("demo");
-  expect(findModel("openai/gpt-4o-2024-08-06")?.name).toBe("gpt-4o");
-  expect(findModel("claude-sonnet-4-20250514")?.name).toBe("claude-sonnet-4");
-  expect(findModel("gpt-4o-ultra")).toBeNull();
-  expect(priceAt(findModel("demo"), new Date("2026-01-01"))).toMatchObject({ input: "1", output: "4" });
-  expect(priceAt(findModel("demo"), new Date("2020-01-01"))).toBeNull();
+  expect(fileCatalogue.find("demo")?.name).toBe("demo");
+  expect(fileCatalogue.find("openai/gpt-4o-2024-08-06")?.name).toBe("gpt-4o");
+  expect(fileCatalogue.find("claude-sonnet-4-20250514")?.name).toBe("claude-sonnet-4");
+  expect(fileCatalogue.find("gpt-4o-ultra")).toBeNull();
+  expect(priceAt(fileCatalogue.find("demo"), new Date("2026-01-01"))).toMatchObject({ input: "1", output: "4" });
+  expect(priceAt(fileCatalogue.find("demo"), new Date("2020-01-01"))).toBeNull();
   expect(priceAt(null, new Date())).toBeNull();
-  const model = modelCatalogue[0];
+  const model = fileCatalogue.models[0];
   const changed = model && {
     ...model,
     prices: [{ valid_from: "2026-02-01", input: "2", output: "2" }, ...model.prices],

@@ -6,7 +6,15 @@
 import { ToolInfo } from "@cortex/contracts";
 import { discoverTools } from "./discover-tools.ts";
 
-export { costOf, findModel, modelCatalogue, type ModelInfo, type ModelPrice, priceAt } from "./models/catalogue.ts";
+export {
+  costOf,
+  createCatalogue,
+  fileCatalogue,
+  type KnownModel,
+  type ModelCatalogue,
+  type ModelPrice,
+  priceAt,
+} from "./models/catalogue.ts";
 
 /** The tools as `GET /tools` lists them, by name; `parameters` is exactly what a model gets. Called once, at boot. */
 export const loadToolCatalogue = async (): Promise<ToolInfo[]> =>

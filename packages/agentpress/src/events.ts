@@ -47,6 +47,8 @@ export interface CompletedAnswer {
 export interface ModelCompleted {
   type: "model.completed";
   step: number;
+  /** Who answered: the run's model, or one of its fallbacks. */
+  model: string;
   message: CompletedAnswer;
   /** What the model thought aloud, empty if it did not. */
   reasoning: string;
@@ -54,7 +56,7 @@ export interface ModelCompleted {
   /** Of this step's model calls together, discarded answers included. */
   usage: Usage;
   cost_usd: Usd;
-  /** False: no price is known for this model, and the cost of 0 means nothing. */
+  /** False: no price is known for the model that answered, and its cost of 0 means nothing. */
   priced: boolean;
   finish_reason: FinishReason;
   /** From the first request to the end of the answer. */

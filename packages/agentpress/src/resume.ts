@@ -44,7 +44,8 @@ export async function* finishPendingCalls(run: Run): AsyncGenerator<AgentEvent, 
   if (staysOpen(after)) return after;
   // Its model call was paid for and reported by the attempt that made it.
   const duration_ms = Math.round(performance.now() - startedAt);
-  yield { type: "step.completed", step: run.input.firstStep - 1, usage: noUsage, cost_usd: "0", duration_ms };
+  const step = run.input.firstStep - 1;
+  yield { type: "step.completed", step, model: run.model.name, usage: noUsage, cost_usd: "0", duration_ms };
   return after ?? (pending.some((one) => endedTheRun(run, one)) ? { finished: true } : null);
 }
 

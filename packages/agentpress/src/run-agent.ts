@@ -3,7 +3,8 @@ import { startCancellation } from "./cancellation.ts";
 import { wellFormedHistory } from "./context/history.ts";
 import { startInputEstimate } from "./context/tokens.ts";
 import type { AgentEvent } from "./events.ts";
-import { findModel, priceAt } from "./models/catalogue.ts";
+import { askedModels } from "./models/asked-model.ts";
+import { fileCatalogue } from "./models/catalogue.ts";
 import { finishPendingCalls, isAnswered } from "./resume.ts";
 import { cutShort, failed, type Run } from "./run.ts";
 import { startRunSandbox } from "./run-sandbox.ts";
@@ -59,14 +60,16 @@ export async function* runAgent(
   input: AgentInput,
   signal: AbortSignal,
 ): AsyncGenerator<AgentEvent, AgentOutcome, void> {
-  const price = input.price === undefined ? priceAt(findModel(input.model), new Date()) : input.price;
+  const { model, price, fallbackModels = [] } = input;
+  const models = askedModels(deps.catalogue ?? fileCatalogue, { model, price, fallbackModels }, new Date());
   const run: Run = {
     deps,
     input,
     cancellation: startCancellation(signal, input.limits.deadline),
     sandbox: deps.openSandbox ? startRunSandbox(deps.openSandbox) : null,
-    price,
-    spending: startSpending(price, input.spent ?? null),
+    models,
+    model: models[0],
+    spending: startSpending(input.spent ?? null),
     inputEstimate: startInputEstimate(),
     history: [...input.messages],
     tools: { tools: deps.tools },

@@ -4,7 +4,7 @@ import type { Cancellation } from "./cancellation.ts";
 import type { InputEstimate } from "./context/tokens.ts";
 import { isRetryable, type ModelError, sentenceFor } from "./errors.ts";
 import type { AgentMessage } from "./messages.ts";
-import type { ModelPrice } from "./models/catalogue.ts";
+import type { AskedModel } from "./models/asked-model.ts";
 import type { RunSandbox } from "./run-sandbox.ts";
 import type { Spending } from "./spending.ts";
 import type { ToolCallsResult, UnfinishedCall } from "./tool-calls.ts";
@@ -16,8 +16,10 @@ export interface Run {
   cancellation: Cancellation;
   /** Null: it has none. */
   sandbox: RunSandbox | null;
-  /** Null: unknown, and everything costs 0. */
-  price: ModelPrice | null;
+  /** Whom it may ask: its own model first, then its fallbacks. */
+  models: readonly [AskedModel, ...AskedModel[]];
+  /** Whom it asks first: who answered last. */
+  model: AskedModel;
   spending: Spending;
   inputEstimate: InputEstimate;
   /** The conversation; it grows, and is well-formed whenever the model is asked. */

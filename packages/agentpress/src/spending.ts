@@ -10,32 +10,30 @@ export interface Charge {
 
 /** What a run has used: everything, and the part that no event has carried yet. */
 export interface Spending {
-  readonly priced: boolean;
   /** So far, in units of 1e-10 USD. */
   readonly cost: UsdUnits;
-  /** Adds a model call that will be reported by the next `model.completed`, or by the outcome if there is none. */
-  add(usage: Usage): void;
+  /**
+   * Adds a model call that will be reported by the next `model.completed`, or by the outcome if there is none.
+   * @param price null: unknown, it costs 0
+   */
+  add(usage: Usage, price: ModelPrice | null): void;
   /** Everything added since the last report. */
   report(): Charge;
   totals(): AgentTotals;
 }
 
-/**
- * @param price null: unknown, everything costs 0
- * @param before what earlier attempts used
- */
-export const startSpending = (price: ModelPrice | null, before: Charge | null): Spending => {
+/** @param before what earlier attempts used */
+export const startSpending = (before: Charge | null): Spending => {
   let reported = before?.usage ?? noUsage;
   let pending = noUsage;
   let cost = usdToUnits(before?.cost_usd ?? "0");
   let pendingCost: UsdUnits = 0n;
 
   return {
-    priced: price !== null,
     get cost() {
       return cost;
     },
-    add: (usage) => {
+    add: (usage, price) => {
       const units = price === null ? 0n : costOf(usage, price);
       pending = addUsage(pending, usage);
       pendingCost += units;

@@ -2,7 +2,7 @@ import type { RunErrorCode } from "@cortex/contracts";
 import type { AgentLimits } from "./agent.ts";
 import type { AgentMessage, AssistantMessage } from "./messages.ts";
 import type { FinishReason } from "./model.ts";
-import { type ModelPrice, perToken } from "./models/catalogue.ts";
+import { type ModelPrice, perToken, ratesFor } from "./models/catalogue.ts";
 import { type UsdUnits, usdToUnits } from "./money.ts";
 import { canonical } from "./tool-arguments.ts";
 
@@ -41,8 +41,9 @@ export const affordableOutput = (input: {
 }): number | null => {
   const { maxCostUsd } = input.limits;
   if (maxCostUsd === undefined || input.price === null) return null;
-  const left = usdToUnits(maxCostUsd) - input.spent - BigInt(input.inputTokens) * perToken(input.price.input);
-  const each = perToken(input.price.output);
+  const rates = ratesFor(input.price, input.inputTokens);
+  const left = usdToUnits(maxCostUsd) - input.spent - BigInt(input.inputTokens) * perToken(rates.input);
+  const each = perToken(rates.output);
   if (each === 0n) return left >= 0n ? null : 0;
   const tokens = left / each;
   return tokens < BigInt(leastUsefulAnswer) ? 0 : Number(tokens);

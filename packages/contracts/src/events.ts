@@ -26,9 +26,11 @@ export const RunEvent = z
     event("run.queued", { position: z.int().nonnegative().optional() }),
     event("run.started", { model: z.string(), agent_version_id: AgentVersionId }),
     event("attempt.started", {}),
+    // The run's model. Who answered, which may be one of the agent's fallbacks, is known when the step has ended.
     event("step.started", { step: z.int().nonnegative(), model: z.string() }),
     event("step.completed", {
       step: z.int().nonnegative(),
+      model: z.string(),
       usage: Usage,
       cost_usd: Usd,
       duration_ms: z.number().nonnegative(),

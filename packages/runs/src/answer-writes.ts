@@ -15,11 +15,9 @@ export const answerMessage = (step: number, answer: EngineAnswer): NewMessage =>
 });
 
 /** The step that an answer begins; it has ended as well if no tool call follows. */
-export const answeredStep = (
-  event: ModelCompleted,
-  input: { model: string; seenSeq: number; ended: boolean },
-): StepWrite => ({
+export const answeredStep = (event: ModelCompleted, input: { seenSeq: number; ended: boolean }): StepWrite => ({
   step: event.step,
+  model: event.model,
   finishReason: event.finish_reason,
   usage: event.usage,
   costUsd: event.cost_usd,
@@ -33,6 +31,7 @@ export const chargeOf = (event: ModelCompleted): Charge => ({ step: event.step, 
 export const answeredStepCompleted = (event: ModelCompleted, base: ReturnType<RunWriter["base"]>): UnplacedEvent => ({
   type: "step.completed",
   step: event.step,
+  model: event.model,
   usage: event.usage,
   cost_usd: event.cost_usd,
   duration_ms: event.duration_ms,

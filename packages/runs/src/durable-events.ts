@@ -171,6 +171,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
         type: "step.completed",
         at: at(step.ended_at),
         step: step.step,
+        model: step.model,
         usage: Usage.parse(step.usage),
         cost_usd: canonicalUsd(step.cost_usd),
         duration_ms: step.duration_ms,

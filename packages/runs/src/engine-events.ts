@@ -29,6 +29,8 @@ export interface EngineAnswer {
 export interface ModelCompleted {
   type: "model.completed";
   step: number;
+  /** Who answered. */
+  model: string;
   message: EngineAnswer;
   /** One per tool call, in the same order: what repeating it would do. */
   claims: readonly { tool_call_id: string; name: string; effect: ToolEffect }[];

@@ -63,7 +63,7 @@ export const finishFromInside = async (
     {
       ...noProgress,
       messages,
-      step: last ? answeredStep(last, { model: run.model, seenSeq: unstored.seenSeq, ended: true }) : null,
+      step: last ? answeredStep(last, { seenSeq: unstored.seenSeq, ended: true }) : null,
       settles: settled.map(settlement),
       end: ending,
     },

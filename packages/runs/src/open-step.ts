@@ -8,8 +8,9 @@ export interface StepCall {
   effect: ToolEffect;
 }
 
-/** What the answer of a step has cost; charged when it was stored. */
+/** Who gave the answer of a step and what it has cost; charged when it was stored. */
 export interface Spent {
+  model: string;
   usage: Usage;
   costUsd: Usd;
 }

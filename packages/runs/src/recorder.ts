@@ -79,10 +79,10 @@ export const createRecorder = (
     }));
     const messages = [answerMessage(event.step, event.message)];
     const written = await writer.write(
-      { ...noProgress, messages, step: answeredStep(event, { model: run.model, seenSeq, ended: false }), claims },
+      { ...noProgress, messages, step: answeredStep(event, { seenSeq, ended: false }), claims },
       chargeOf(event),
     );
-    open = openStep(event.step, { usage: event.usage, costUsd: event.cost_usd }, calls);
+    open = openStep(event.step, { model: event.model, usage: event.usage, costUsd: event.cost_usd }, calls);
     const started = event.message.tool_calls.map(({ id, name, arguments: args }) =>
       place({ type: "tool_call.started", tool_call_id: id, name, arguments: args }),
     );
@@ -94,7 +94,7 @@ export const createRecorder = (
     last = null;
     const messages = [answerMessage(event.step, event.message)];
     const written = await writer.write(
-      { ...noProgress, messages, step: answeredStep(event, { model: run.model, seenSeq, ended: true }) },
+      { ...noProgress, messages, step: answeredStep(event, { seenSeq, ended: true }) },
       chargeOf(event),
     );
     await sink.durable([...writer.completed(messages, written), answeredStepCompleted(event, writer.base())]);
@@ -128,7 +128,6 @@ export const createRecorder = (
     open = null;
     const ended: StepWrite = {
       step: event.step,
-      model: run.model,
       finishReason: "tool_calls",
       ...spent,
       durationMs: Math.round(event.duration_ms),
@@ -139,8 +138,8 @@ export const createRecorder = (
       { ...noProgress, messages, step: ended, settles: unsettled.map(settlement) },
       null,
     );
-    // A successor that only closes the step has spent nothing itself; the step has.
-    const completed = place({ ...event, usage: spent.usage, cost_usd: spent.costUsd });
+    // A successor that only closes the step has asked nobody and spent nothing itself; the step has.
+    const completed = place({ ...event, model: spent.model, usage: spent.usage, cost_usd: spent.costUsd });
     await sink.durable([...unsettled.map(place), ...writer.completed(messages, written), completed]);
   };
 

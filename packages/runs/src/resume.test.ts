@@ -44,7 +44,7 @@ test("a step that one attempt began and another finished reads the same live and
   });
   for (const event of called("c", "calculator", "3")) await recorder.record(event);
   // The engine says what it spent itself on closing the step.
-  await recorder.record({ type: "step.completed", step: 0, ...spentNothing, duration_ms: 1 });
+  await recorder.record({ type: "step.completed", step: 0, model: "demo", ...spentNothing, duration_ms: 1 });
   await recorder.record({ type: "step.started", step: 1, model: "demo" });
   await expectExactLog(run.id, place.accountId);
   await recorder.record(answered(1, "5"));

@@ -134,7 +134,7 @@ const notBegun: RunProgress = { firstStep: 0, left: null, seenSeq: Infinity };
 const readProgress = async (tx: Tx, run: RunRow): Promise<RunProgress> => {
   const last = await tx
     .selectFrom("run_steps")
-    .select(["step", "ended_at", "usage", "cost_usd", "seen_seq"])
+    .select(["step", "ended_at", "model", "usage", "cost_usd", "seen_seq"])
     .where("run_id", "=", run.id)
     .orderBy("step", "desc")
     .limit(1)
@@ -153,7 +153,7 @@ const readProgress = async (tx: Tx, run: RunRow): Promise<RunProgress> => {
   if (rows.some((row) => row.state === "released")) await claimReleased(tx, run);
   const open = openStep(
     last.step,
-    { usage: Usage.parse(last.usage), costUsd: canonicalUsd(last.cost_usd) },
+    { model: last.model, usage: Usage.parse(last.usage), costUsd: canonicalUsd(last.cost_usd) },
     rows.map((row) => ({ request: requestOf(row), effect: row.effect })),
   );
   for (const row of rows) {

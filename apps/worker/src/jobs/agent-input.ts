@@ -39,6 +39,7 @@ export const agentInput = (run: ClaimedRun, input: RunInput, heldMs: number): Ag
     instructions: input.instructions,
     messages: input.messages.map(fromStored),
     model: run.model,
+    fallbackModels: input.fallbackModels,
     parameters: modelParameters(input),
     limits: {
       maxSteps: input.maxSteps,

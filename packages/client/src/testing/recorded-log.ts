@@ -58,6 +58,7 @@ export const stepStarted = (step: number) => ({ type: "step.started", step, mode
 export const stepCompleted = (step: number) => ({
   type: "step.completed",
   step,
+  model: "demo",
   usage,
   cost_usd: "0.1",
   duration_ms: 3,

@@ -89,7 +89,7 @@ const endStep = (view: RunView, event: Of<"step.completed">): RunView => {
   const known = view.steps.find(({ step }) => step === event.step);
   const ended: StepView = {
     step: event.step,
-    model: known?.model ?? view.model ?? "",
+    model: event.model,
     status: "completed",
     usage: event.usage,
     costUsd: event.cost_usd,

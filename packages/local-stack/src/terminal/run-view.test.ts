@@ -62,7 +62,7 @@ test("a run with a tool: text as it comes, the call with arguments and result, t
     completed("Let me see."),
     call("a", "5 + 10"),
     result("a", "15"),
-    { type: "step.completed", step: 0, usage: noUsage, cost_usd: "0", duration_ms: 5 },
+    { type: "step.completed", step: 0, model: "demo", usage: noUsage, cost_usd: "0", duration_ms: 5 },
     { type: "run.completed", ...totals },
   ]);
   expect(drawn).toBe(

@@ -12,6 +12,7 @@ export const answered = (
 ): EngineEvent => ({
   type: "model.completed",
   step,
+  model: "demo",
   message: {
     id: crypto.randomUUID() as never,
     text,
@@ -41,6 +42,7 @@ export const called = (id: string, name: string, result: string): EngineEvent[] 
 export const stepDone = (step: number): EngineEvent => ({
   type: "step.completed",
   step,
+  model: "demo",
   usage: { ...noUsage, input_tokens: 10, output_tokens: 5 },
   cost_usd: "0.001",
   duration_ms: 20,
