@@ -17,10 +17,14 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
     ["calculator", "pure"],
     ["complete", "pure"],
     ["create_file", "idempotent"],
+    ["delete_file", "once"],
     ["edit_file", "once"],
     ["execute_command", "once"],
     ["list_files", "pure"],
+    ["make_folder", "idempotent"],
+    ["move_file", "once"],
     ["read_file", "pure"],
+    ["search_files", "pure"],
   ]);
   for (const tool of tools) {
     expect(tool).toMatchObject({ parameters: { type: "object", additionalProperties: false } });

@@ -7,8 +7,8 @@ export const tool = defineTool({
   name: "create_file",
   title: "Create file",
   description:
-    "Writes a text file into the workspace, with its folders. A file that is already there is replaced as a whole; " +
-    "to change a part of it, use edit_file.",
+    "Creates a text file in the workspace, with its folders, or rewrites one in full: a file that is already there is replaced as a whole. " +
+    "To change a part of it, use edit_file.",
   icon: "file-plus",
   effect: "idempotent",
   parallel: false,

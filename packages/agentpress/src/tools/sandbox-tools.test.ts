@@ -124,6 +124,54 @@ test("an edit replaces exactly one passage, and nothing else ever", async () => 
   );
 });
 
+test("an edit that cannot be says where to look, and one of every occurrence is asked for", async () => {
+  await sandbox.files.write("b.py", "def f():\r\n    return 1\r\n\r\ndef g():\r\n    return 1\r\n");
+  const twice = await failure("edit_file", { path: "b.py", old_text: "return 1", new_text: "return 2" });
+  expect(twice.content).toContain("(lines 2, 5)");
+  const almost = await failure("edit_file", { path: "b.py", old_text: "def g():\n  return 1\n", new_text: "" });
+  expect(almost.content).toContain("differs from it only in white space begins at line 4");
+  expect(await ok("edit_file", { path: "b.py", old_text: "return 1", new_text: "$&", replace_all: true })).toBe(
+    "Edited /workspace/b.py at line 2 and 1 further places.",
+  );
+  expect(await ok("read_file", { path: "b.py" })).toBe("1\tdef f():\n2\t    $&\n3\t\n4\tdef g():\n5\t    $&");
+  await sandbox.files.write("a", "a".repeat(1_000));
+  const bomb = { path: "a", old_text: "a", new_text: "b".repeat(1_000_000), replace_all: true };
+  expect((await failure("edit_file", bomb)).content).toContain("longer than");
+});
+
+test("files are moved, deleted and found, whatever they are called", async () => {
+  const odd = "ein Ordner/[a] 'ü' \"x\" 🦊.txt";
+  await ok("create_file", { path: odd, content: "needle\nhay\n" });
+  await ok("make_folder", { path: "empty/deep" });
+  expect(await ok("search_files", { text: "needle" })).toBe(`${odd}:1: needle`);
+  expect(await ok("search_files", { glob: "**/*.txt" })).toBe(odd);
+  expect(await ok("search_files", { text: "needle", glob: "*.txt" })).toBe("Nothing was found.");
+  expect(await ok("move_file", { from: odd, to: "new/-rf.txt" })).toBe(
+    `Moved /workspace/${odd} to /workspace/new/-rf.txt.`,
+  );
+  await ok("create_file", { path: "other.txt", content: "needle $(reboot)\n" });
+  expect((await failure("move_file", { from: "new/-rf.txt", to: "other.txt" })).content).toContain("already");
+  expect(await ok("search_files", { text: "needle", limit: 1 })).toMatch(/^\S+:1: needle.*\n\[There may be more/);
+  await ok("move_file", { from: "new/-rf.txt", to: "other.txt", overwrite: true });
+  expect(await ok("read_file", { path: "other.txt" })).toBe("1\tneedle\n2\thay");
+  expect((await failure("delete_file", { path: "empty" })).content).toContain("not empty");
+  await ok("delete_file", { path: "empty", recursive: true });
+  await ok("delete_file", { path: "other.txt" });
+  for (const [name, args, reason] of [
+    ["delete_file", { path: "other.txt" }, "no such file"],
+    ["delete_file", { path: "/workspace", recursive: true }, "workspace itself"],
+    ["move_file", { from: "nothing", to: "a" }, "no such file"],
+    ["move_file", { from: "new", to: "new/in/itself" }, "into itself"],
+    ["search_files", {}, "text, glob, or both"],
+    ["search_files", { text: "a\nb" }, "line break"],
+    ["search_files", { text: "a", path: "nowhere" }, "nowhere"],
+  ] as const) {
+    const outcome = await failure(name, args);
+    expect(outcome.content).toContain(reason);
+    expect(["none", "failed"]).toContain(outcome.effectState);
+  }
+});
+
 test("of two edits at the same time none is lost in silence", async () => {
   const letters = ["a", "b", "c", "d"];
   for (let round = 0; round < 5; round += 1) {
@@ -180,6 +228,11 @@ test.each(["../x", "/etc/passwd", "a/../../b", "%2e%2e/x"])("no tool leaves the 
     ["create_file", { path, content: "x" }],
     ["edit_file", { path, old_text: "a", new_text: "b" }],
     ["list_files", { path }],
+    ["delete_file", { path, recursive: true }],
+    ["move_file", { from: path, to: "x" }],
+    ["move_file", { from: "x", to: path }],
+    ["make_folder", { path }],
+    ["search_files", { text: "root", path }],
     ["execute_command", { command: "true", cwd: path }],
   ] as const) {
     const outcome = await failure(name, args);

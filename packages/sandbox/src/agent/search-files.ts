@@ -21,7 +21,11 @@ const maxLineLength = 500;
 const sniffedBytes = 8_000;
 
 /** All files below a folder, in the order of their names, not into `exclude`. Yields null when the bound is reached. */
-async function* walk(folder: string, exclude: ReadonlySet<string>): AsyncGenerator<string | null, void, undefined> {
+async function* walk(
+  folder: string,
+  named: string,
+  exclude: ReadonlySet<string>,
+): AsyncGenerator<string | null, void, undefined> {
   const pending = [""];
   let visited = 0;
   for (let below = pending.pop(); below !== undefined; below = pending.pop()) {
@@ -30,7 +34,7 @@ async function* walk(folder: string, exclude: ReadonlySet<string>): AsyncGenerat
       entries = await readdir(join(folder, below), { withFileTypes: true });
     } catch (error) {
       // The first folder must be readable; one below may have been removed or closed meanwhile, which makes it no match.
-      if (below === "") throw operationErrorFrom(error, "the folder to search");
+      if (below === "") throw operationErrorFrom(error, named);
       continue;
     }
     const folders: string[] = [];
@@ -80,7 +84,7 @@ export const searchFiles =
     const folder = await locate(workspace, path);
 
     const matches: Match[] = [];
-    for await (const below of walk(folder, exclude)) {
+    for await (const below of walk(folder, path === "" ? "the workspace" : path, exclude)) {
       if (below === null || signal.aborted) return { matches, truncated: true };
       if (glob !== null && !matchesGlob(below, glob)) continue;
       const named = path === "" ? below : `${path}/${below}`;
