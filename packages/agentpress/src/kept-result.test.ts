@@ -129,12 +129,12 @@ test("10 MB of a command's output never reach us", async () => {
   const before = inUse();
   let most = 0;
   const watched: Sandbox = {
-    ...sandbox,
     id: sandbox.id,
     provider: sandbox.provider,
     capabilities: sandbox.capabilities,
     files: sandbox.files,
     takeNotices: () => sandbox.takeNotices(),
+    connect: (port, signal) => sandbox.connect(port, signal),
     exec: async (input, signal) => {
       const result = await sandbox.exec(input, signal);
       most = Math.max(most, inUse() - before);
@@ -158,6 +158,7 @@ test("a text of 10 MB is in memory once while it is kept", async () => {
     provider: sandbox.provider,
     capabilities: sandbox.capabilities,
     takeNotices: () => sandbox.takeNotices(),
+    connect: (port, signal) => sandbox.connect(port, signal),
     exec: (input, signal) => sandbox.exec(input, signal),
     files: {
       ...sandbox.files,
