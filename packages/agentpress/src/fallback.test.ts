@@ -149,15 +149,12 @@ test("the budget is one: a fallback that it does not buy, or whose price nobody 
 
 test("an abort ends it; no further model is asked", async () => {
   const stop = new AbortController();
-  const { model, ...rest } = deps({
-    first: [
-      function* () {
-        stop.abort("enough");
-        throw new ModelError("model_upstream", { phase: "request" });
-      },
-    ],
-    second: [says("no")],
-  });
+  const stops: Turn = function* () {
+    yield text("Hel");
+    stop.abort("enough");
+    throw new ModelError("model_upstream", { phase: "answer" });
+  };
+  const { model, ...rest } = deps({ first: [stops], second: [says("no")] });
   const { outcome } = await play({ model, ...rest }, input(), { signal: stop.signal });
   expect(outcome).toMatchObject({ kind: "aborted", reason: "enough" });
   expect(model.asked).toEqual(["first"]);
