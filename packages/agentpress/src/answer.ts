@@ -16,6 +16,8 @@ export interface WrittenCall {
   id: string;
   name: string;
   text: string;
+  /** Why it must not run, if its reader knows already. */
+  problem: string | null;
 }
 
 interface OpenCall extends WrittenCall {
@@ -106,7 +108,7 @@ export class Answer {
     let call = this.#byIndex.get(event.index);
     // Some endpoints send every parallel call under index 0: a new id then means a new call.
     if (!call || (event.id !== null && call.givenId !== null && event.id !== call.givenId)) {
-      call = { id: this.#uniqueId(event.id), givenId: event.id, name: "", text: "" };
+      call = { id: this.#uniqueId(event.id), givenId: event.id, name: "", text: "", problem: null };
       this.#byIndex.set(event.index, call);
       this.#calls.push(call);
     }
@@ -114,6 +116,7 @@ export class Answer {
     // Some endpoints repeat the name in every piece, none is known to send it in parts.
     if (call.name === "" && event.name !== null) call.name = storableText(event.name);
     call.text += event.arguments;
+    call.problem ??= event.problem ?? null;
     this.#grow(event.arguments.length + 1);
     return { type: "tool_call.delta", tool_call_id: call.id, name: call.name, arguments_delta: event.arguments };
   }

@@ -22,3 +22,5 @@ export { runAgent } from "./run-agent.ts";
 export { defineTool, type Tool, type ToolDefinition } from "./tool.ts";
 export type { UnfinishedCall } from "./tool-calls.ts";
 export type { StoredText, ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
+export { callsToolsInText } from "./xml/tool-calling.ts";
+export { withXmlTools, type XmlToolsOptions } from "./xml/with-xml-tools.ts";

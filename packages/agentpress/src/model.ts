@@ -41,7 +41,15 @@ export type ModelEvent =
   | { type: "text"; text: string }
   | { type: "reasoning"; text: string }
   /** A piece of a call: `index` says of which; id and name stand in the first piece. */
-  | { type: "tool_call"; index: number; id: string | null; name: string | null; arguments: string }
+  | {
+      type: "tool_call";
+      index: number;
+      id: string | null;
+      name: string | null;
+      arguments: string;
+      /** Why this call must not run, whatever its arguments look like: a sentence for the model. */
+      problem?: string;
+    }
   /** Of the whole answer so far; a later one replaces an earlier one. */
   | { type: "usage"; usage: Usage }
   | { type: "finish"; reason: FinishReason };

@@ -1,3 +1,4 @@
+import { repairJson } from "./repair-json.ts";
 import { type Json, storableJson, storableText } from "./storable.ts";
 
 /** Deeper JSON is never what a tool wants, and recursion over it (ours, a validator's, a database's) must not overflow a stack. */
@@ -24,14 +25,22 @@ const depthOf = (text: string): number => {
   return deepest;
 };
 
-const refusal = (text: string): ParsedArguments => {
+const parsed = (text: string): { value: Json } | { reason: string } => {
   try {
-    JSON.parse(text);
-    return { ok: false, problem: "The arguments must be a JSON object." };
+    return { value: JSON.parse(text) as Json };
   } catch (error) {
-    const reason = error instanceof Error ? storableText(error.message) : "it does not parse";
-    return { ok: false, problem: `The arguments are not valid JSON: ${reason}. Send one JSON object.` };
+    return { reason: error instanceof Error ? storableText(error.message) : "it does not parse" };
   }
+};
+
+/** Any JSON value that a model wrote, with the slips put right that can mean only one thing, see `repairJson`. */
+export const parseJson = (text: string): ParsedArguments => {
+  if (depthOf(text) > maxDepth) return { ok: false, problem: `It is nested deeper than ${maxDepth} levels.` };
+  const strict = parsed(text);
+  const read = "value" in strict ? strict : parsed(repairJson(text));
+  if ("value" in read) return { ok: true, value: storableJson(read.value) };
+  // The reason of the text that the model knows, not of ours.
+  return { ok: false, problem: `It is not valid JSON: ${"reason" in strict ? strict.reason : read.reason}.` };
 };
 
 /**
@@ -40,16 +49,12 @@ const refusal = (text: string): ParsedArguments => {
  */
 export const parseArguments = (text: string): ParsedArguments => {
   if (text.trim() === "") return { ok: true, value: {} };
-  if (depthOf(text) > maxDepth)
-    return { ok: false, problem: `The arguments are nested deeper than ${maxDepth} levels.` };
-  let value: Json;
-  try {
-    value = JSON.parse(text) as Json;
-  } catch {
-    return refusal(text);
-  }
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return refusal(text);
-  return { ok: true, value: storableJson(value) };
+  const read = parseJson(text);
+  if (!read.ok) return { ok: false, problem: `The arguments cannot be read. ${read.problem} Send one JSON object.` };
+  const { value } = read;
+  if (value === null || typeof value !== "object" || Array.isArray(value))
+    return { ok: false, problem: "The arguments must be a JSON object." };
+  return read;
 };
 
 /** One text per value, whatever the order of its keys: two calls are the same when their texts are. */

@@ -1,9 +1,10 @@
 import type { ToolCallRequest } from "@cortex/contracts";
 import type { ToolSet } from "./agent.ts";
 import type { WrittenCall } from "./answer.ts";
-import { storableText } from "./storable.ts";
+import { type Json, storableText } from "./storable.ts";
 import type { Tool } from "./tool.ts";
 import { parseArguments } from "./tool-arguments.ts";
+import { unquoted } from "./tool-coercion.ts";
 
 /** More calls in one answer than any task needs: the rest is refused, so that one answer cannot keep a worker for hours. */
 const maxCallsPerAnswer = 64;
@@ -31,18 +32,28 @@ const plan = (request: ToolCallRequest, problem: string | null, tool: Tool | nul
     ? { request, acts: tool, problem: null }
     : { request, acts: null, problem: problem ?? "The call cannot be run." };
 
-/** Decides about each call of an answer, before anything acts. Arguments that are no JSON object stay the raw text. */
+/** What a call asks for. Arguments that are no JSON object, or of a call that must not run, stay the raw text, which no tool takes. */
+const argumentsOf = (call: WrittenCall, tool: Tool | null): { value: Json; problem: string | null } => {
+  const raw = storableText(call.text);
+  if (call.problem !== null) return { value: raw, problem: call.problem };
+  const parsed = parseArguments(call.text);
+  if (!parsed.ok) return { value: raw, problem: parsed.problem };
+  const { value } = parsed;
+  const meant = tool === null || tool.check(value) === null ? value : unquoted(tool, value);
+  return { value: meant !== value && tool?.check(meant) === null ? meant : value, problem: null };
+};
+
+/** Decides about each call of an answer, before anything acts. What is stored of a call is what would run. */
 export const planCalls = (set: ToolSet, calls: readonly WrittenCall[]): PlannedCall[] =>
   calls.map((call, index) => {
     const tool = set.tools.find((candidate) => candidate.name === call.name) ?? null;
-    const parsed = parseArguments(call.text);
-    const args = parsed.ok ? parsed.value : storableText(call.text);
-    const request: ToolCallRequest = { id: call.id, name: call.name, arguments: args };
+    const { value, problem } = argumentsOf(call, tool);
+    const request: ToolCallRequest = { id: call.id, name: call.name, arguments: value };
     if (index >= maxCallsPerAnswer) {
       return plan(request, `Not run: an answer may hold at most ${maxCallsPerAnswer} tool calls.`, tool);
     }
-    if (tool !== null && !parsed.ok) return plan(request, parsed.problem, tool);
-    return plan(request, problemOf({ name: call.name, args }, tool, set), tool);
+    if (call.problem !== null || (tool !== null && problem !== null)) return plan(request, problem, tool);
+    return plan(request, problemOf({ name: call.name, args: value }, tool, set), tool);
   });
 
 /** The same for a call that was already stored, of an earlier attempt. */

@@ -4,6 +4,7 @@ import { type Failpoint, failpoint } from "@cortex/failpoints";
 import { type ClaimedRun, type Lease, readPostedMessages, type Recorder, type RunInput } from "@cortex/runs";
 import type { WorkerServices } from "../services.ts";
 import { agentInput, toolsOf } from "./agent-input.ts";
+import { modelOf } from "./model-of.ts";
 
 /** Runs the engine on an input and records what it yields. */
 export const driveEngine = async (
@@ -34,7 +35,7 @@ export const driveEngine = async (
   };
   const events: AsyncGenerator<AgentEvent, AgentOutcome> = runAgent(
     {
-      model: services.model,
+      model: modelOf(services.model, run, input),
       tools: toolsOf(services.tools, run, input),
       hooks,
       openSandbox: services.openSandbox({ accountId: run.account_id, projectId: run.project_id }, lease.outlast),
