@@ -52,7 +52,6 @@ export const later: readonly string[] = [
   "PUT /workflows/{id}",
   "DELETE /workflows/{id}",
   "POST /workflows/{id}/run",
-  "GET /agents",
   "GET /api-keys",
   "GET /usage",
   "POST /agent-run/{agent_run_id}/replay",

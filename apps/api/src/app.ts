@@ -10,6 +10,8 @@ import { openApiDocument } from "./openapi-document.ts";
 import { readBody } from "./request-body.ts";
 import type { Api, ApiContext } from "./request-context.ts";
 import { traceRequests } from "./request-trace.ts";
+import { registerAgentVersions } from "./routes/agent-versions.ts";
+import { registerAgents } from "./routes/agents.ts";
 import { registerBilling } from "./routes/billing.ts";
 import { registerCatalogue } from "./routes/catalogue.ts";
 import { registerHealth } from "./routes/health.ts";
@@ -21,6 +23,7 @@ import { registerStarts } from "./routes/start.ts";
 import { registerStream } from "./routes/stream.ts";
 import { registerStreamTicket } from "./routes/stream-ticket.ts";
 import { registerThreads } from "./routes/threads.ts";
+import { registerTools } from "./routes/tools.ts";
 import type { ApiServices } from "./services.ts";
 import { refuseInvalidInput } from "./valid-input.ts";
 
@@ -39,6 +42,9 @@ const createApi = (services: ApiServices): Api => {
   registerRuns(api, services);
   registerStream(api, services);
   registerStreamTicket(api, services);
+  registerAgents(api, services);
+  registerAgentVersions(api, services);
+  registerTools(api, services);
   registerCatalogue(api, services);
   registerBilling(api, services);
   registerAliases(api);

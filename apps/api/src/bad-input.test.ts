@@ -169,7 +169,15 @@ test("query parameters that a route does not know: 422 with their names, at ever
 });
 
 test("queries that are none: 422, cursors that are none of ours: 400", async () => {
-  const lists = ["/projects", "/threads", `/threads/${hers["thread_id"]}/messages`, "/agent-runs", "/billing/ledger"];
+  const lists = [
+    "/projects",
+    "/threads",
+    `/threads/${hers["thread_id"]}/messages`,
+    "/agents",
+    `/agents/${hers["agent_id"]}/versions`,
+    "/agent-runs",
+    "/billing/ledger",
+  ];
   for (const path of lists) {
     for (const query of ["limit=0", "limit=1e9", "limit=-1", "limit=x", "limit=1&limit=2"]) {
       const answer = await api.call("GET", `${path}?${query}`, { as: alice });

@@ -81,7 +81,7 @@ test("the same requests with one's own ids are answered: the door that was shut 
 });
 
 test("a cursor of somebody else's list is a place in time: it opens nothing of theirs", async () => {
-  for (const path of ["/projects", "/threads", "/agent-runs", "/billing/ledger"]) {
+  for (const path of ["/projects", "/threads", "/agents", "/agent-runs", "/billing/ledger"]) {
     for (let n = 0; n < 2; n++) await objectsOf(api, bob, "bobs-canary");
     const page = await api.call("GET", `${path}?limit=1`, { as: bob });
     const { next_cursor: cursor } = page.body as { next_cursor: string | null };

@@ -63,6 +63,8 @@ test("it describes every route once, with an id, a summary and its refusals, and
     operation.parameters?.some((each) => each.$ref?.endsWith("IdempotencyKey")),
   );
   expect(creating.map(({ operation }) => operation.operationId ?? "").toSorted((a, b) => a.localeCompare(b))).toEqual([
+    "createAgent",
+    "createAgentVersion",
     "createProject",
     "createThread",
     "initiateRun",
@@ -74,6 +76,8 @@ test("it describes every route once, with an id, a summary and its refusals, and
 test("the contract's objects are its components", () => {
   const objects = [
     "Account",
+    "Agent",
+    "AgentVersion",
     "BillingStatus",
     "LedgerEntry",
     "Me",

@@ -1,14 +1,16 @@
-import { AppError, type ModelInfo, type ToolInfo } from "@cortex/contracts";
+import { AppError, type CreateAgentVersion, type ModelInfo, type ToolManifest } from "@cortex/contracts";
 import { type ModelCatalogue, priceAt } from "@cortex/agentpress/catalogue";
 
 /** What a start may ask for in this installation. */
 export interface RunChoices {
   models: () => ModelInfo[];
-  tools: readonly ToolInfo[];
+  tools: readonly ToolManifest[];
   /** @throws AppError `unknown_model` */
   checkModel: (model: string) => void;
   /** @throws AppError `unknown_tool` */
   checkTools: (tools: readonly string[]) => void;
+  /** The same for everything that a version of an agent names. Error: `unknown_model`, `unknown_tool` */
+  checkVersion: (version: CreateAgentVersion) => void;
 }
 
 const toModelInfo = (catalogue: ModelCatalogue, name: string, defaultModel: string): ModelInfo => {
@@ -37,26 +39,32 @@ const toModelInfo = (catalogue: ModelCatalogue, name: string, defaultModel: stri
 export const createRunChoices = (input: {
   defaultModel: string;
   models: readonly string[] | null;
-  tools: readonly ToolInfo[];
+  tools: readonly ToolManifest[];
   catalogue: () => ModelCatalogue;
 }): RunChoices => {
   const { defaultModel, models, tools } = input;
   const names = (catalogue: ModelCatalogue) =>
     new Set(models ?? [defaultModel, ...catalogue.models.map((model) => model.name)]);
   const toolNames = new Set(tools.map((tool) => tool.name));
+  const checkModel = (model: string): void => {
+    if (models !== null && !models.includes(model))
+      throw new AppError("unknown_model", `This installation has no model ${model}.`);
+  };
+  const checkTools = (asked: readonly string[]): void => {
+    const unknown = asked.find((name) => !toolNames.has(name));
+    if (unknown !== undefined) throw new AppError("unknown_tool", `There is no tool ${unknown}.`);
+  };
   return {
     models: () => {
       const catalogue = input.catalogue();
       return [...names(catalogue)].map((name) => toModelInfo(catalogue, name, defaultModel));
     },
     tools,
-    checkModel: (model) => {
-      if (models !== null && !models.includes(model))
-        throw new AppError("unknown_model", `This installation has no model ${model}.`);
-    },
-    checkTools: (asked) => {
-      const unknown = asked.find((name) => !toolNames.has(name));
-      if (unknown !== undefined) throw new AppError("unknown_tool", `There is no tool ${unknown}.`);
+    checkModel,
+    checkTools,
+    checkVersion: (version) => {
+      for (const model of [version.model ?? [], version.fallback_models].flat()) checkModel(model);
+      checkTools([...(version.tools ?? []), ...Object.keys(version.approvals)]);
     },
   };
 };

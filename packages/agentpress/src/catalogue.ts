@@ -3,7 +3,7 @@
  * own files, because the schema that a model gets stands there and nowhere else, but neither the loop nor a model adapter, and it
  * hands out nothing that could run.
  */
-import { ToolInfo } from "@cortex/contracts";
+import { ToolManifest } from "@cortex/contracts";
 import { discoverTools } from "./discover-tools.ts";
 
 export {
@@ -16,8 +16,8 @@ export {
   priceAt,
 } from "./models/catalogue.ts";
 
-/** The tools as `GET /tools` lists them, by name; `parameters` is exactly what a model gets. Called once, at boot. */
-export const loadToolCatalogue = async (): Promise<ToolInfo[]> =>
+/** The tools that `GET /tools` lists and that runs are given, by name; `parameters` is exactly what a model gets. Called once, at boot. */
+export const loadToolCatalogue = async (): Promise<ToolManifest[]> =>
   (await discoverTools()).map(({ name, title, description, icon, effect, approval, parameters }) =>
-    ToolInfo.parse({ name, title, description, icon, effect, approval, parameters }),
+    ToolManifest.parse({ name, title, description, icon, source: "built_in", effect, approval, parameters }),
   );

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { type Agent, type AgentVersion, AppError, type CreateAgent, type CreateAgentVersion } from "@cortex/contracts";
+import { type Agent, type AgentVersion, type CreateAgent, type CreateAgentVersion } from "@cortex/contracts";
 import { type DB, jsonText, type Tx } from "@cortex/db";
 import { type Selectable, sql } from "kysely";
 import { toAgent, toVersion, type VersionRow } from "./agent-view.ts";
+import { lockAgent } from "./lock-agent.ts";
 
 /**
  * An agent with its first version, which is active. The caller of this function has found out that the user is at least a member of the
@@ -32,19 +33,10 @@ export const createVersion = async (
   input: { agentId: string } & CreateAgentVersion,
 ): Promise<AgentVersion | null> => {
   const { agentId, ...version } = input;
-  const found = await sql<{ account_id: string; locked: string | null }>`
-    with target as (
-      select id, account_id from cortex.agents where id = ${agentId}
-    ), locked as (
-      select id from cortex.agents where id = ${agentId} for no key update
-    )
-    select target.account_id, locked.id as locked from target left join locked on true`.execute(tx);
-  const [agent] = found.rows;
+  const agent = await lockAgent(tx, { agentId });
   if (!agent) return null;
-  // Row-level security lets a viewer read the agent but not lock it.
-  if (agent.locked === null) throw new AppError("forbidden", "This needs the role member in the account.");
   const versionId = randomUUID();
-  const row = await insertVersion(tx, { accountId: agent.account_id, agentId, versionId, version });
+  const row = await insertVersion(tx, { accountId: agent.accountId, agentId, versionId, version });
   await activate(tx, { agentId, versionId });
   return toVersion(row);
 };

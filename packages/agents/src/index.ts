@@ -1,1 +1,15 @@
+export { changeAgent, deleteAgent } from "./change-agent.ts";
+export { compareVersions } from "./compare-versions.ts";
+export { createAgent, createVersion } from "./create-agent.ts";
+export { getAgent, listAgents } from "./read-agents.ts";
+export { getVersions, listVersions } from "./read-versions.ts";
 export { type AgentForRun, resolveAgentForRun } from "./resolve-agent.ts";
+export { accountPlace, agentPlace, type ToolsPlace } from "./tools-place.ts";
+export { effectiveTool, type ToolInEffect, type ToolRules, type ToolSetting } from "./effective-tool.ts";
+export {
+  changeToolSettings,
+  readToolSettingsForRun,
+  resetToolSettings,
+  type ToolSettingsAsOf,
+  toolSettingsOf,
+} from "./tool-settings.ts";

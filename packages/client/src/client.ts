@@ -2,9 +2,11 @@ import type { Caller } from "./http/call.ts";
 import type { Connection } from "./http/connection.ts";
 import { type ClientTiming, defaultTiming } from "./http/timing.ts";
 import { accountRoutes } from "./routes/account.ts";
+import { agentRoutes } from "./routes/agents.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { threadRoutes } from "./routes/threads.ts";
+import { toolRoutes } from "./routes/tools.ts";
 import { type FollowOptions, followRun } from "./stream/follow-run.ts";
 import { watchRun } from "./view/watch-run.ts";
 
@@ -53,6 +55,8 @@ export const createClient = (options: ClientOptions) => {
     ...projectRoutes(caller),
     ...threadRoutes(caller),
     ...runRoutes(caller),
+    ...agentRoutes(caller),
+    ...toolRoutes(caller),
     /** The events of a run, each once and in order, until its end; broken connections are opened again. See `followRun`. */
     followRun: (runId: string, follow?: FollowOptions) => followRun(caller, runId, follow),
     /** The same, with the view of the run after each event. Starts from nothing, so it takes no `after`. */

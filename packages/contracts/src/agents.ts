@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { AccountId, AgentId, AgentVersionId } from "./ids.ts";
 import { ToolApproval, ToolName } from "./tools.ts";
-import { Timestamp } from "./values.ts";
+import { Json, Timestamp } from "./values.ts";
 
 /** What a version asks of its model. Everything left out is the endpoint's own default. */
 export const ModelParameters = z
@@ -21,6 +21,19 @@ export type ModelParameters = z.infer<typeof ModelParameters>;
 const Approvals = z.record(ToolName, ToolApproval);
 const mostTools = 100;
 const mostFallbacks = 10;
+/** What the column holds. */
+const maxVersion = 2 ** 31 - 1;
+
+/** What a version consists of; the rest says which it is. */
+export const versionFields = [
+  "instructions",
+  "model",
+  "fallback_models",
+  "model_parameters",
+  "tools",
+  "approvals",
+  "max_steps",
+] as const;
 
 /** One state of an agent. It never changes; a run is pinned to the one it started with. */
 export const AgentVersion = z
@@ -84,3 +97,38 @@ export const CreateAgent = z
   })
   .meta({ id: "CreateAgent" });
 export type CreateAgent = z.infer<typeof CreateAgent>;
+
+/** What is left out stays. */
+export const UpdateAgent = z
+  .strictObject({
+    name: z.string().trim().min(1).max(200).optional(),
+    description: z.string().max(10_000).optional(),
+    /** The account's default agent from now on; it has one at any time, so it is taken from an agent by giving it to another. */
+    is_default: z.literal(true).optional(),
+    /** The number of the version that runs get from now on; those that have started keep theirs. */
+    active_version: z.int().positive().max(maxVersion).optional(),
+  })
+  .meta({ id: "UpdateAgent" });
+export type UpdateAgent = z.infer<typeof UpdateAgent>;
+
+/** A number of a version in an address. */
+export const VersionNumber = z.coerce.number().int().positive().max(maxVersion);
+
+/** What differs between two versions of an agent. */
+export const VersionComparison = z
+  .object({
+    from: z.int().positive(),
+    to: z.int().positive(),
+    /** The fields that differ, with both values. */
+    changes: z.array(
+      z.object({
+        field: z.enum(versionFields),
+        from: Json,
+        to: Json,
+      }),
+    ),
+    /** How the instructions became others, by whole lines, in their order; null if they are equal, or have next to nothing in common. */
+    instructions: z.array(z.object({ kind: z.enum(["same", "removed", "added"]), text: z.string() })).nullable(),
+  })
+  .meta({ id: "VersionComparison" });
+export type VersionComparison = z.infer<typeof VersionComparison>;

@@ -26,8 +26,9 @@ export const explainRefusal = (
     const run = await tx
       .selectFrom("agent_runs")
       .innerJoin("threads", "threads.id", "agent_runs.thread_id")
+      .innerJoin("accounts", "accounts.id", "agent_runs.account_id")
       .select(["status", "attempt", "last_write_id", "stop_requested_at", "reserved_usd", "completed_at"])
-      .select("threads.next_seq")
+      .select(["threads.next_seq", "accounts.tools_version"])
       .where("agent_runs.id", "=", fence.runId)
       .executeTakeFirst();
     if (!run) return { kind: "fenced" };
@@ -54,6 +55,7 @@ export const explainRefusal = (
         },
         nextSeq: last ? last.seq + 1 : run.next_seq,
         at: last?.created_at ?? new Date(),
+        toolsVersion: run.tools_version,
       },
       // A fact moves money once: asked again, it only says the balance.
       balanceUsd: write.charge && (await settleUsage(tx, { accountId, runId, ...write.charge })),

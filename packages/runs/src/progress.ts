@@ -96,6 +96,8 @@ export interface Written {
   nextSeq: number;
   /** The clock of the write, as it stands in the rows. */
   at: Date;
+  /** Grows with every change of what the account's tools are. */
+  toolsVersion: number;
 }
 
 /**
@@ -120,6 +122,7 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
   const result = await sql<{
     next_seq: number;
     at: Date;
+    tools_version: number;
     attempt: number | null;
     stop_requested_at: Date | null;
     reserved_usd: string | null;
@@ -170,10 +173,10 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
         "callId" text, state text, result text, "isError" boolean, "durationMs" int)
       where tool_calls.run_id = fenced.id and tool_calls.call_id = s."callId" and tool_calls.ended_at is null
     )
-    select thread.next_seq, thread.at, fenced.attempt, fenced.stop_requested_at, fenced.reserved_usd, fenced.completed_at
+    select thread.next_seq, thread.at, (select tools_version from cortex.accounts where id = ${fence.accountId}) as tools_version, fenced.attempt, fenced.stop_requested_at, fenced.reserved_usd, fenced.completed_at
     from thread left join fenced on true`.execute(tx);
   const [row] = result.rows;
-  if (!row) return { fence: null, nextSeq: 0, at: new Date(0) };
+  if (!row) return { fence: null, nextSeq: 0, at: new Date(0), toolsVersion: 0 };
   return {
     fence:
       row.attempt === null
@@ -186,5 +189,6 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
           },
     nextSeq: row.next_seq,
     at: row.at,
+    toolsVersion: row.tools_version,
   };
 };

@@ -27,6 +27,8 @@ export interface Recorder {
   posted(): boolean;
   /** What the last settlement left on the account; null before the first. */
   balanceUsd(): string | null;
+  /** What the account's tools are, as a number that grows with every change; null before the first write. */
+  toolsVersion(): number | null;
   /** The seq of the thread's next message, as of the last write. */
   nextSeq(): number;
   /** Lets the run wait for the model's provider without a worker, or says with what to end it. See parkRun. */
@@ -179,6 +181,7 @@ export const createRecorder = (
     },
     posted: writer.posted,
     balanceUsd: writer.balanceUsd,
+    toolsVersion: writer.toolsVersion,
     nextSeq: writer.nextSeq,
     park: (wait, { maxWaitMs }) => parkRun({ ...deps, writer }, { run, step, wait, maxWaitMs }),
     finish: async (outcome) => {

@@ -1,3 +1,4 @@
+import { type ToolSettingsAsOf, toolSettingsOf } from "@cortex/agents";
 import {
   type AgentVersion,
   canonicalUsd,
@@ -31,8 +32,10 @@ export interface RunInput {
   modelParameters: ModelParameters;
   /** The agent's tools; null: all there are. */
   agentTools: readonly string[] | null;
-  /** What the agent's version says about approvals, by the tool's name. */
+  /** What the agent's version says about approvals, by the tool's name. It is one voice among several: `toolSettings` are others. */
   approvals: AgentVersion["approvals"];
+  /** What the account and the agent say about tools, as of now. They may change while the run is under way. */
+  toolSettings: ToolSettingsAsOf;
   maxSteps: number;
   /** The plan does not ask for credit. */
   unlimited: boolean;
@@ -69,9 +72,11 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
           "agent_versions.max_steps",
           "plans.unlimited",
           "plans.models",
+          "accounts.tools_version",
           "agent_runs.usage",
           "agent_runs.cost_usd",
         ])
+        .select(toolSettingsOf(sql`accounts.id`, sql`agent_runs.agent_id`).as("tool_settings"))
         .where("agent_runs.id", "=", run.id)
         .executeTakeFirstOrThrow();
       // Without a message of its own, a first attempt has stored no step: the happy path asks for none.
@@ -85,6 +90,7 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
         modelParameters: ModelParameters.parse(setting.model_parameters),
         agentTools: setting.tools,
         approvals: setting.approvals as AgentVersion["approvals"],
+        toolSettings: { version: setting.tools_version, settings: setting.tool_settings },
         maxSteps: setting.max_steps,
         unlimited: setting.unlimited,
         spent: { usage: Usage.parse(setting.usage), costUsd: canonicalUsd(setting.cost_usd) },

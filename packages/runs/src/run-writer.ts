@@ -49,6 +49,8 @@ export interface RunWriter {
   posted(): boolean;
   /** What the last settlement left on the account; null before the first. */
   balanceUsd(): Usd | null;
+  /** What the account's tools are, as a number that grows with every change, as of the last write; null before the first. */
+  toolsVersion(): number | null;
   /** The place of an event of this attempt, but for its seq. */
   base(): { run_id: RunEvent["run_id"]; at: string; attempt: number };
   /** The events of messages that were just written. */
@@ -77,6 +79,7 @@ export const createRunWriter = (
   let nextSeq = input.nextSeq;
   let posted = false;
   let balanceUsd: Usd | null = null;
+  let toolsVersion: number | null = null;
   const base = () => ({ run_id: run.id as RunEvent["run_id"], at: new Date().toISOString(), attempt: run.attempt });
 
   /** Null, and nothing stays, if the fence refuses. */
@@ -129,6 +132,7 @@ export const createRunWriter = (
       balanceUsd = done.balanceUsd ?? balanceUsd;
       if (done.written.nextSeq !== nextSeq + progress.messages.length) posted = true;
       nextSeq = done.written.nextSeq;
+      toolsVersion = done.written.toolsVersion;
       return done.written;
     },
     spend: (spent) => {
@@ -143,6 +147,7 @@ export const createRunWriter = (
       return was;
     },
     balanceUsd: () => balanceUsd,
+    toolsVersion: () => toolsVersion,
     base,
     completed: (messages, written) =>
       messages.map((message, index) => ({

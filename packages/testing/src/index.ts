@@ -10,6 +10,7 @@ export {
   aGrant,
   aMember,
   aMessage,
+  anAgent,
   anAccount,
   aProject,
   aRun,

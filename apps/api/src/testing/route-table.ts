@@ -1,4 +1,4 @@
-import { aMessage, aRun, aThread } from "@cortex/testing";
+import { anAgent, aMessage, aRun, aThread } from "@cortex/testing";
 import { aliases } from "../aliases.ts";
 import type { ApiUnderTest, Person } from "./api-under-test.ts";
 
@@ -39,8 +39,19 @@ export const taken: Readonly<Record<string, Taken>> = {
   "POST /agent-run/:agent_run_id/stream-ticket": null,
   "POST /agent-run/:agent_run_id/stop": null,
   "DELETE /agent-run/:agent_run_id": null,
+  "GET /agents": null,
+  "POST /agents": { json: { name: "Agent", description: "Text", version: { instructions: "Be brief." } } },
+  "GET /agents/:agent_id": null,
+  "PATCH /agents/:agent_id": { json: { name: "Other", is_default: true, active_version: 1 } },
+  "DELETE /agents/:agent_id": null,
+  "GET /agents/:agent_id/versions": null,
+  "POST /agents/:agent_id/versions": { json: { instructions: "Be thorough.", tools: null, approvals: {} } },
+  "GET /agents/:agent_id/versions/compare": null,
+  "GET /agents/:agent_id/versions/:version": null,
   "GET /tools": null,
   "GET /tools/:name": null,
+  "PATCH /tools/:name": { json: { enabled: false, description: "Other", approval: "always" } },
+  "DELETE /tools/:name/settings": null,
   "GET /models": null,
   "GET /billing/check-status": null,
   "GET /billing/balance": null,
@@ -75,11 +86,10 @@ export const objectsOf = async (api: ApiUnderTest, person: Person, canary = "can
   const thread = await aThread(owner, { accountId: person.accountId, title: canary });
   const { messageId } = await aMessage(owner, { threadId: thread.threadId, text: canary });
   const { runId } = await aRun(owner, { thread, status: "completed" });
-  const agents = await owner.query<{ id: string }>("select id from cortex.agents where account_id = $1", [
-    person.accountId,
-  ]);
+  const { agentId } = await anAgent(owner, { accountId: person.accountId, name: canary });
   return {
-    agent_id: agents.rows[0]?.id ?? "no such agent",
+    agent_id: agentId,
+    version: "1",
     project_id: thread.projectId,
     thread_id: thread.threadId,
     message_id: messageId,

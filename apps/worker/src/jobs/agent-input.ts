@@ -1,4 +1,4 @@
-import { type AgentInput, fromStored, type ModelParameters, type Tool } from "@cortex/agentpress";
+import { type AgentInput, fromStored, type ModelParameters } from "@cortex/agentpress";
 import { canonicalUsd } from "@cortex/contracts";
 import type { ClaimedRun, RunInput } from "@cortex/runs";
 
@@ -8,12 +8,6 @@ const modelParameters = ({ modelParameters: given }: RunInput): ModelParameters 
   maxOutputTokens: given.max_output_tokens,
   reasoningEffort: given.reasoning_effort,
 });
-
-/** The tools of a run: what the agent has, narrowed by what the run was started with. Their order stays, for the prompt cache. */
-export const toolsOf = (tools: readonly Tool[], run: ClaimedRun, input: RunInput): Tool[] => {
-  const allowed = [input.agentTools, run.tools].filter((names) => names !== null);
-  return tools.filter((tool) => allowed.every((names) => names.includes(tool.name)));
-};
 
 /** A run has a deadline from its first claim on. */
 const withoutDeadlineMs = 60_000;

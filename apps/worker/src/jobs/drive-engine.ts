@@ -3,8 +3,9 @@ import { compareUsd } from "@cortex/contracts";
 import { type Failpoint, failpoint } from "@cortex/failpoints";
 import { type ClaimedRun, type Lease, readPostedMessages, type Recorder, type RunInput } from "@cortex/runs";
 import type { WorkerServices } from "../services.ts";
-import { agentInput, toolsOf } from "./agent-input.ts";
+import { agentInput } from "./agent-input.ts";
 import { modelOf } from "./model-of.ts";
+import { createRunTools } from "./run-tools.ts";
 
 /** Runs the engine on an input and records what it yields. */
 export const driveEngine = async (
@@ -15,6 +16,7 @@ export const driveEngine = async (
   recorder: Recorder,
 ): Promise<AgentOutcome> => {
   let seen = input.nextSeq;
+  const currentTools = createRunTools(services, run, lease, input, recorder);
   const hooks: AgentHooks = {
     nextMessages: async () => {
       if (!recorder.posted()) return [];
@@ -26,6 +28,7 @@ export const driveEngine = async (
       seen = toSeq;
       return posted.map(fromStored);
     },
+    tools: currentTools,
     beforeStep: async () => {
       const balance = recorder.balanceUsd();
       // What is held back for this run belongs to it.
@@ -36,7 +39,8 @@ export const driveEngine = async (
   const events: AsyncGenerator<AgentEvent, AgentOutcome> = runAgent(
     {
       model: modelOf(services.model, run, input),
-      tools: toolsOf(services.tools, run, input),
+      // The hook says which.
+      tools: [],
       hooks,
       openSandbox: services.openSandbox({ accountId: run.account_id, projectId: run.project_id }, lease.outlast),
       log: services.log,

@@ -1,9 +1,7 @@
-import { Balance, BillingStatus, LedgerEntry, Me, ModelInfo, page, ToolInfo } from "@cortex/contracts";
+import { Balance, BillingStatus, LedgerEntry, Me, ModelInfo, page } from "@cortex/contracts";
 import { call, type Caller, type CallOptions } from "../http/call.ts";
-import { path } from "../http/connection.ts";
 import type { PageQuery } from "./input.ts";
 
-const Tools = page(ToolInfo);
 const Models = page(ModelInfo);
 const Ledger = page(LedgerEntry);
 
@@ -11,11 +9,6 @@ const Ledger = page(LedgerEntry);
 export const accountRoutes = (caller: Caller) => ({
   /** The user of the token and every account that they may act for. */
   me: (options?: CallOptions) => call(caller, { method: "GET", path: "/me", answer: Me, kind: "read", options }),
-  /** The tools that agents can be given, all of them. */
-  listTools: (options?: CallOptions) =>
-    call(caller, { method: "GET", path: "/tools", answer: Tools, kind: "read", options }),
-  getTool: (name: string, options?: CallOptions) =>
-    call(caller, { method: "GET", path: path`/tools/${name}`, answer: ToolInfo, kind: "read", options }),
   /** The models that a run can name, all of them. */
   listModels: (options?: CallOptions) =>
     call(caller, { method: "GET", path: "/models", answer: Models, kind: "read", options }),
