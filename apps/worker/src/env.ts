@@ -38,6 +38,17 @@ export const WorkerEnv = z.object({
   MODEL_API_KEY: z.string().min(1).describe("key for MODEL_BASE_URL"),
   MODEL_FIRST_BYTE_MS: milliseconds.default(60_000).describe("silence before an answer begins, at most"),
   MODEL_IDLE_MS: milliseconds.default(60_000).describe("silence within an answer, at most"),
+  CONTEXT_ASSUMED_WINDOW: z.coerce
+    .number()
+    .int()
+    .min(1_000)
+    .default(128_000)
+    .describe("tokens that fit into a model which the catalogue does not know"),
+  CONTEXT_SUMMARY_MODEL: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("writes the summaries of conversations that outgrow their model; default: the run's own model"),
   SANDBOX_PROVIDER: z
     .enum(["auto", "local", "virtual"])
     .default("auto")

@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { createOpenAiModel, discoverTools, type Model, type Tool } from "@cortex/agentpress";
+import { type ContextSettings, createOpenAiModel, discoverTools, type Model, type Tool } from "@cortex/agentpress";
 import { type Db, openDatabase } from "@cortex/db";
 import {
   connectRedis,
@@ -39,6 +39,7 @@ export interface WorkerServices {
   waitingJobs: Producer["waiting"];
   model: Model;
   tools: readonly Tool[];
+  context: ContextSettings;
   traceTargets: readonly TraceTarget[];
   openSandbox: (project: { accountId: string; projectId: string }, outlast: Outlast) => OpenSandbox;
 }
@@ -128,6 +129,10 @@ export const openServices = async (
     model,
     traceTargets,
     tools: await discoverTools(),
+    context: {
+      assumedWindow: env.CONTEXT_ASSUMED_WINDOW,
+      ...(env.CONTEXT_SUMMARY_MODEL === undefined ? {} : { summaryModel: env.CONTEXT_SUMMARY_MODEL }),
+    },
     openSandbox: (project, outlast) => openSandboxLazily({ db: database.db, provider, log, outlast }, project),
   };
 };

@@ -20,11 +20,13 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
     ["delete_file", "once"],
     ["edit_file", "once"],
     ["execute_command", "once"],
+    ["expand_message", "pure"],
     ["list_files", "pure"],
     ["make_folder", "idempotent"],
     ["move_file", "once"],
     ["read_file", "pure"],
     ["search_files", "pure"],
+    ["view_image", "pure"],
   ]);
   for (const tool of tools) {
     expect(tool).toMatchObject({ parameters: { type: "object", additionalProperties: false } });

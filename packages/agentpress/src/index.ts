@@ -15,7 +15,7 @@ export { fromStored } from "./context/history.ts";
 export { discoverTools } from "./discover-tools.ts";
 export { ModelError, ToolFailure } from "./errors.ts";
 export type { AgentEvent, CompletedAnswer, ContextCompacted, LiveEvent, ModelCompleted, ToolClaim } from "./events.ts";
-export { type AgentMessage, type ToolImage, userMessage } from "./messages.ts";
+export { type AgentMessage, textOf, type ToolImage, userMessage } from "./messages.ts";
 export type { FinishReason, Model, ModelEvent, ModelParameters, ModelRequest, ToolDeclaration } from "./model.ts";
 export { createOpenAiModel, type OpenAiModel, type OpenAiModelOptions } from "./models/openai.ts";
 export { runAgent } from "./run-agent.ts";

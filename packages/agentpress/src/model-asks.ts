@@ -1,6 +1,6 @@
 import { type AskInput, defaultAnswerRetriesMs } from "./ask-model.ts";
-import { estimateInput } from "./context/tokens.ts";
-import type { AgentMessage } from "./messages.ts";
+import { messagesToSend } from "./context/run-context.ts";
+import { estimateInput, fixedTokens } from "./context/tokens.ts";
 import type { ModelRequest } from "./model.ts";
 import type { AskedModel } from "./models/asked-model.ts";
 import type { Run } from "./run.ts";
@@ -22,12 +22,14 @@ export interface StepModels {
 /** @param affordable tokens that the budget still buys; null: no bound */
 const requestOf = (run: Run, model: AskedModel, affordable: number | null): ModelRequest => {
   const { input } = run;
+  const { tools } = run.tools;
+  const { instructions } = input;
   const asked = input.parameters?.maxOutputTokens;
   return {
     model: model.name,
-    instructions: input.instructions,
-    messages: run.history,
-    tools: run.tools.tools,
+    instructions,
+    messages: messagesToSend(run.context, model, run.history, fixedTokens({ instructions, tools })),
+    tools,
     parameters: {
       ...input.parameters,
       maxOutputTokens: affordable === null ? asked : Math.min(affordable, asked ?? affordable),
@@ -47,11 +49,12 @@ const affordableTokens = (run: Run, model: AskedModel): number | null =>
         inputTokens: estimateInput(requestOf(run, model, null)),
       });
 
-/** The ids of all tool calls of the conversation: a new one must differ from them. */
-const callIds = (history: readonly AgentMessage[]): Set<string> =>
-  new Set(
-    history.flatMap((message) => (message.role === "assistant" ? message.tool_calls.map((call) => call.id) : [])),
-  );
+/** The ids of all tool calls of the conversation, also of those that are no longer sent: a new one must differ from them. */
+const callIds = ({ context, history }: Run): Set<string> =>
+  new Set([
+    ...context.takenIds,
+    ...history.flatMap((message) => (message.role === "assistant" ? message.tool_calls.map((call) => call.id) : [])),
+  ]);
 
 /** A model whose price nobody knows would spend a budget without anybody noticing, so a fallback must not be one. */
 const escapesBudget = ({ input, models: [own] }: Run, model: AskedModel): boolean =>
@@ -77,7 +80,7 @@ const askOf = (run: Run, model: AskedModel, takenIds: ReadonlySet<string>): Mode
  * as they were given. Null: the budget buys neither.
  */
 export const modelsOfStep = (run: Run): StepModels | null => {
-  const takenIds = callIds(run.history);
+  const takenIds = callIds(run);
   for (const model of new Set([run.model, run.models[0]])) {
     const ask = askOf(run, model, takenIds);
     if (ask === null) continue;

@@ -138,6 +138,10 @@ test("an abort during the resumed calls leaves the step open", async () => {
   });
 });
 
+/** An answer that is given again has an id of its own. */
+const withoutIds = (messages: readonly AgentMessage[] = []) =>
+  messages.map((message) => ({ ...message, id: undefined }));
+
 test("a run resumed from every prefix asks the model the same", async () => {
   const turns: Turn[] = [
     calls({ name: "act", args: { what: "one" }, id: "1" }),
@@ -162,6 +166,6 @@ test("a run resumed from every prefix asks the model the same", async () => {
       resume(prefix, pending, { firstStep: answers.length }),
     );
     expect(outcome.kind).toBe("completed");
-    expect(rest.requests.at(-1)?.messages).toEqual(full);
+    expect(withoutIds(rest.requests.at(-1)?.messages)).toEqual(withoutIds(full));
   }
 });

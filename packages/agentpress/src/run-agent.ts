@@ -1,6 +1,8 @@
 import type { AgentDeps, AgentInput, AgentOutcome } from "./agent.ts";
 import { startCancellation } from "./cancellation.ts";
 import { wellFormedHistory } from "./context/history.ts";
+import { startContext } from "./context/run-context.ts";
+import { withSummary } from "./context/summary.ts";
 import { startInputEstimate } from "./context/tokens.ts";
 import type { AgentEvent } from "./events.ts";
 import { askedModels } from "./models/asked-model.ts";
@@ -71,7 +73,8 @@ export async function* runAgent(
     model: models[0],
     spending: startSpending(input.spent ?? null),
     inputEstimate: startInputEstimate(),
-    history: [...input.messages],
+    history: withSummary(input.messages, input.summary ?? null),
+    context: startContext(input),
     tools: { tools: deps.tools },
   };
   try {

@@ -1,6 +1,7 @@
 import type { KilledCommand, RunErrorCode } from "@cortex/contracts";
 import type { AgentDeps, AgentInput, AgentOutcome, InterruptedAnswer, ToolSet } from "./agent.ts";
 import type { Cancellation } from "./cancellation.ts";
+import type { RunContext } from "./context/run-context.ts";
 import type { InputEstimate } from "./context/tokens.ts";
 import { isRetryable, type ModelError, sentenceFor } from "./errors.ts";
 import type { AgentMessage } from "./messages.ts";
@@ -24,6 +25,8 @@ export interface Run {
   inputEstimate: InputEstimate;
   /** The conversation; it grows, and is well-formed whenever the model is asked. */
   history: AgentMessage[];
+  /** What of it is sent. */
+  context: RunContext;
   /** As of the step that is under way. */
   tools: ToolSet;
 }

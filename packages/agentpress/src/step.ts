@@ -1,5 +1,5 @@
 import type { Answer } from "./answer.ts";
-import { askModels } from "./ask-models.ts";
+import { askInContext } from "./context/ask-in-context.ts";
 import type { ModelError } from "./errors.ts";
 import type { AgentEvent, ModelCompleted } from "./events.ts";
 import { type AssistantMessage, textContent } from "./messages.ts";
@@ -15,6 +15,7 @@ const messageOf = (
   calls: readonly PlannedCall[],
   status: AssistantMessage["status"],
 ): AssistantMessage => ({
+  id: answer.id,
   role: "assistant",
   content: textContent(answer.text),
   tool_calls: calls.map((call) => call.request),
@@ -42,14 +43,15 @@ const logFailure =
 
 /** One model call and what follows from it. */
 export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEvent, StepResult, void> {
-  const { deps, input, spending } = run;
+  const { input, spending } = run;
   const models = modelsOfStep(run);
   if (models === null) return { outcome: failed(run, "budget_exceeded") };
   yield { type: "step.started", step, model: input.model };
   // Aborted while that was recorded: no model was asked, and a receipt must not say so.
   if (run.cancellation.endedBy() !== null) return { outcome: cutShort(run) };
   const startedAt = performance.now();
-  const asked = yield* askModels(deps.model, { models, onFailure: logFailure(run, step) }, run.cancellation.signal);
+  const asked = yield* askInContext(run, { step, models, onFailure: logFailure(run, step) });
+  if (asked.kind === "unaffordable") return { outcome: failed(run, "budget_exceeded") };
   if (asked.kind === "aborted") {
     return {
       outcome: cutShort(run, {

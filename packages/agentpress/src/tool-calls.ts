@@ -14,6 +14,8 @@ export interface ToolCallDeps {
   /** Null: this run has none. */
   sandbox: RunSandbox | null;
   log: Logger | null;
+  /** Left out: this run cannot read what is no longer sent. */
+  readMessage?: ToolContext["readMessage"];
 }
 
 export interface ToolCallsInput {
@@ -119,6 +121,7 @@ const contextOf = (
       throw new ToolFailure("This run has no sandbox, so files and commands are not available.");
     }),
   openedSandbox: () => deps.sandbox?.opened() ?? null,
+  ...(deps.readMessage ? { readMessage: deps.readMessage } : {}),
   now: () => new Date(),
 });
 
@@ -154,7 +157,7 @@ export async function* runToolCalls(
     result: Omit<ToolCallCompleted, "type" | "tool_call_id" | "name">,
     endsRun: boolean,
   ) => {
-    results.set(call.id, { message: toolMessage(call.id, result.result), endsRun });
+    results.set(call.id, { message: toolMessage(call.id, result.result, result.images), endsRun });
     queue.push(completed(call, result));
   };
 
@@ -182,7 +185,7 @@ export async function* runToolCalls(
     }
     const startedAt = performance.now();
     const outcome = await tool.call(request.arguments, contextOf(deps, input.runId, request, queue, eitherSignal));
-    const { content: result, isError: is_error, effectState: effect_state, leftBehind, killed } = outcome;
+    const { content: result, isError: is_error, effectState: effect_state, leftBehind, killed, images } = outcome;
     if (outcome.fault !== null) {
       deps.log?.warn({ err: outcome.fault, run_id: input.runId, tool: request.name }, "a tool failed unexpectedly");
     }
@@ -190,7 +193,13 @@ export async function* runToolCalls(
     else
       settle(
         request,
-        { result, is_error, effect_state, duration_ms: Math.round(performance.now() - startedAt) },
+        {
+          result,
+          is_error,
+          effect_state,
+          duration_ms: Math.round(performance.now() - startedAt),
+          ...(images ? { images } : {}),
+        },
         tool.endsRun && !is_error,
       );
   };

@@ -1,5 +1,6 @@
 import { AppError, type EffectState, type ErrorCode, type ToolEffect } from "@cortex/contracts";
 import type { Sandbox } from "@cortex/sandbox/port";
+import { storablePictures } from "./context/pictures.ts";
 import { ToolFailure } from "./errors.ts";
 import { fitResult, outputPath } from "./kept-result.ts";
 import { startPatience } from "./patience.ts";
@@ -55,7 +56,9 @@ const conclude = (ending: Ending, effect: ToolEffect, signal: AbortSignal): Omit
     const answer = typeof ending.answer === "string" ? { content: ending.answer } : ending.answer;
     const effectState = effectAfter(effect, "done");
     const { content, isError = false } = answer;
-    return { content, isError, effectState, interrupted: false, leftBehind, fault: null };
+    const images = storablePictures(answer.images ?? []);
+    const rest = { isError, effectState, interrupted: false, leftBehind, fault: null };
+    return images.length === 0 ? { content, ...rest } : { content, images, ...rest };
   }
   const error = ending.kind === "threw" ? ending.error : null;
   if (signal.aborted && !(error instanceof ToolFailure)) {

@@ -10,6 +10,7 @@ export const answerMessage = (step: number, answer: EngineAnswer): NewMessage =>
   role: "assistant",
   status: answer.status,
   text: answer.text,
+  images: [],
   toolCalls: answer.tool_calls,
   toolCallId: null,
 });

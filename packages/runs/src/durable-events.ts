@@ -10,6 +10,7 @@ import {
 } from "@cortex/contracts";
 import type { DB } from "@cortex/db";
 import type { Selectable } from "kysely";
+import { withoutBytes } from "./pictures.ts";
 import type { RunRow } from "./run.ts";
 import { resumedEvent, type RunWait, waitingEvent, wasResumed } from "./run-waits.ts";
 import { summaryEvent, type SummaryRow } from "./summaries.ts";
@@ -31,6 +32,8 @@ export interface RunFacts {
  */
 export const workedAttempts = (run: Pick<RunRow, "attempt" | "status">): number =>
   isTerminal(run.status) ? Math.max(0, run.attempt - 1) : run.attempt;
+
+const said = (message: Message): Message => ({ ...message, content: withoutBytes(message.content) });
 
 /** How a run ended, as the event that closes its log; null while it has not ended. */
 export const terminalEvent = (run: RunRow): UnplacedEvent | null => {
@@ -133,7 +136,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
     const calls = callsByStep.get(step.step) ?? [];
     for (const { message } of messages) {
       if (message.role === "assistant")
-        events.push({ ...base(), type: "message.completed", at: message.created_at, message });
+        events.push({ ...base(), type: "message.completed", at: message.created_at, message: said(message) });
     }
     for (const call of calls) {
       events.push({
@@ -163,7 +166,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
     }
     for (const { message } of messages) {
       if (message.role === "tool")
-        events.push({ ...base(), type: "message.completed", at: message.created_at, message });
+        events.push({ ...base(), type: "message.completed", at: message.created_at, message: said(message) });
     }
     if (step.ended_at) {
       events.push({
@@ -190,7 +193,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
     beginStep(next, { attempt: running ? run.attempt : attempt, at: time });
   }
   for (const { message } of byStep.get(next) ?? []) {
-    events.push({ type: "message.completed", run_id: runId, at: message.created_at, attempt, message });
+    events.push({ type: "message.completed", run_id: runId, at: message.created_at, attempt, message: said(message) });
   }
   const terminal = terminalEvent(run);
   if (terminal) events.push(terminal);

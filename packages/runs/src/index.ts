@@ -16,6 +16,7 @@ export { createOutlast, type Outlast } from "./outlast.ts";
 export { createRecorder, type Recorder } from "./recorder.ts";
 export { type Deliver, type Delivery, FencedError, LeaseEnded, type LeaseEndReason, type RunRow } from "./run.ts";
 export { type LeftCall, readPostedMessages, readRunInput, type RunInput } from "./run-input.ts";
+export { readStoredMessage } from "./thread-reading.ts";
 export { defaultRunSettings, type RunSettings } from "./settings.ts";
 export { type Once, startRun, type StartRunDeps, type StartRunInput } from "./start-run.ts";
 export { stopRun, type StopRunDeps } from "./stop-run.ts";

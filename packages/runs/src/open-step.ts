@@ -21,7 +21,7 @@ export interface OpenStep {
   spent: Spent;
   calls: readonly StepCall[];
   /** Results by call id, as far as there are any. */
-  results: Map<string, { result: string }>;
+  results: Map<string, Pick<ToolCallCompleted, "result" | "images">>;
   /** Of those, the ones that Postgres does not hold yet. */
   unsettled: ToolCallCompleted[];
 }
@@ -46,6 +46,7 @@ export const resultMessages = (open: OpenStep): NewMessage[] =>
         role: "tool",
         status: "complete",
         text: done.result,
+        images: done.images ?? [],
         toolCalls: [],
         toolCallId: request.id,
       },
@@ -67,7 +68,20 @@ export const settlement = (call: ToolCallCompleted): SettleWrite => ({
 export const settledCall = (open: OpenStep | null, call: ToolCallCompleted): ToolCallCompleted => {
   const claimed = open?.calls.find(({ request }) => request.id === call.tool_call_id);
   const neverBegan = call.effect_state === "none" && claimed !== undefined && claimed.effect !== "pure";
-  return neverBegan ? { ...call, effect_state: "failed" } : call;
+  // What is settled and said is the text; the pictures go with the message.
+  const { images: _, ...said } = call;
+  return neverBegan ? { ...said, effect_state: "failed" } : said;
+};
+
+/**
+ * Of the calls that have acted, the ones that are stored before their step ends. A result with pictures waits for its message, which alone can hold
+ * them, if nothing is lost by making it again.
+ */
+export const storedEarly = (open: OpenStep): { now: ToolCallCompleted[]; later: ToolCallCompleted[] } => {
+  const waits = ({ tool_call_id: id }: ToolCallCompleted): boolean =>
+    (open.results.get(id)?.images ?? []).length > 0 &&
+    open.calls.some(({ request, effect }) => request.id === id && effect === "pure");
+  return { now: open.unsettled.filter((call) => !waits(call)), later: open.unsettled.filter(waits) };
 };
 
 /** The event that settles a call which the end of its run left without a result. */

@@ -1,5 +1,6 @@
 import { jsonText, type Tx } from "@cortex/db";
 import {
+  type MessagePart,
   type RunError,
   type StopReceipt,
   type TerminalRunStatus,
@@ -25,9 +26,20 @@ export interface NewMessage {
   role: "assistant" | "tool";
   status: "complete" | "interrupted";
   text: string;
+  /** Pictures, base64. */
+  images: readonly { mediaType: string; data: string }[];
   toolCalls: readonly ToolCallRequest[];
   toolCallId: string | null;
 }
+
+export const contentOf = ({ text, images }: Pick<NewMessage, "text" | "images">): MessagePart[] => [
+  ...textParts(text),
+  ...images.map(({ mediaType, data }): MessagePart => ({
+    type: "image",
+    url: `data:${mediaType};base64,${data}`,
+    media_type: mediaType,
+  })),
+];
 
 export interface StepWrite {
   step: number;
@@ -115,7 +127,7 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
     step: message.step,
     role: message.role,
     status: message.status,
-    content: textParts(message.text),
+    content: contentOf(message),
     tool_calls: message.toolCalls.length > 0 ? message.toolCalls : null,
     tool_call_id: message.toolCallId,
   }));

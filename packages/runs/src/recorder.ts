@@ -12,7 +12,7 @@ import type {
 } from "./engine-events.ts";
 import { finishFromInside } from "./finish-from-inside.ts";
 import type { LogSink } from "./log-sink.ts";
-import { type OpenStep, openStep, resultMessages, settledCall, settlement } from "./open-step.ts";
+import { type OpenStep, openStep, resultMessages, settledCall, settlement, storedEarly } from "./open-step.ts";
 import { type Parked, parkRun } from "./park-run.ts";
 import type { Outlast } from "./outlast.ts";
 import { noProgress, type StepWrite } from "./progress.ts";
@@ -117,8 +117,9 @@ export const createRecorder = (
     open.unsettled.push(settledCall(open, event));
     // The last one is stored together with the end of the step, which follows at once.
     if (open.results.size === open.calls.length) return;
-    const settled = open.unsettled;
-    open.unsettled = [];
+    const { now: settled, later } = storedEarly(open);
+    open.unsettled = later;
+    if (settled.length === 0) return;
     await writer.write({ ...noProgress, settles: settled.map(settlement) }, null);
     await sink.durable(settled.map(place));
   };

@@ -14,6 +14,7 @@ import { sql } from "kysely";
 import { type OpenStep, openStep } from "./open-step.ts";
 import { FencedError, type RunRow } from "./run.ts";
 import { toMessage } from "./run-facts.ts";
+import { readThread, type ThreadSummary } from "./thread-reading.ts";
 
 /** A call that an earlier attempt left, and what may be done about it. */
 export type LeftCall =
@@ -25,6 +26,10 @@ export type LeftCall =
 export interface RunInput {
   /** The conversation of the thread, by seq; but what the model has not seen of it when it gave its last answer stands behind that answer. */
   messages: readonly Message[];
+  /** What stands for the messages that are missing from them: a summary that a run of this thread has written. */
+  summary: ThreadSummary | null;
+  /** Ids of this run's tool calls that the summary stands for. */
+  summarisedCallIds: readonly string[];
   nextSeq: number;
   instructions: string;
   /** Asked in this order when the run's model does not answer; those of them that the account's plan includes. */
@@ -49,7 +54,7 @@ export interface RunInput {
 
 /**
  * Reads the input of an attempt, or of its continuation, in one transaction, and claims anew the calls that an earlier attempt has released.
- * The thread's messages are one indexed read per attempt, not one per step.
+ * The thread is one indexed read per attempt, not one per step, and only of what its newest summary does not stand for.
  * @throws FencedError
  */
 export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
@@ -57,7 +62,7 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
     db,
     { accountId: run.account_id, ...(run.attempt === 1 ? { reads: true } : { snapshot: true }) },
     async (tx) => {
-      const messages = await readMessages(tx, { threadId: run.thread_id, fromSeq: 0 });
+      const { summary, messages } = await readThread(tx, run);
       const setting = await tx
         .selectFrom("agent_runs")
         .innerJoin("agent_versions", "agent_versions.id", "agent_runs.agent_version_id")
@@ -80,11 +85,14 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
         .where("agent_runs.id", "=", run.id)
         .executeTakeFirstOrThrow();
       // Without a message of its own, a first attempt has stored no step: the happy path asks for none.
-      const begun = run.attempt > 1 || messages.some((message) => message.run_id === run.id);
+      const begun =
+        run.attempt > 1 || summary?.runId === run.id || messages.some((message) => message.run_id === run.id);
       const { seenSeq, ...progress } = begun ? await readProgress(tx, run) : notBegun;
       return {
         messages: unseenLast(messages, { runId: run.id, seenSeq }),
-        nextSeq: messages.length === 0 ? 0 : (messages.at(-1)?.seq ?? -1) + 1,
+        summary,
+        summarisedCallIds: summary?.runId === run.id ? await readCallIds(tx, run) : [],
+        nextSeq: Math.max(summary?.throughSeq ?? -1, messages.at(-1)?.seq ?? -1) + 1,
         instructions: setting.instructions,
         fallbackModels: setting.fallback_models.filter((model) => setting.models?.includes(model) ?? true),
         modelParameters: ModelParameters.parse(setting.model_parameters),
@@ -127,6 +135,12 @@ const readMessages = async (tx: Tx, input: { threadId: string; fromSeq: number }
     .orderBy("seq")
     .execute();
   return rows.map(toMessage);
+};
+
+/** All of the run: with a summary of its own, its messages are no longer there to be looked at. */
+const readCallIds = async (tx: Tx, run: RunRow): Promise<string[]> => {
+  const rows = await tx.selectFrom("tool_calls").select("call_id").where("run_id", "=", run.id).execute();
+  return rows.map((row) => row.call_id);
 };
 
 interface RunProgress extends Pick<RunInput, "firstStep" | "left"> {

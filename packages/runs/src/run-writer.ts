@@ -5,7 +5,6 @@ import {
   canonicalUsd,
   type Message,
   type RunEvent,
-  textParts,
   type UnplacedEvent,
   Usage,
   type Usd,
@@ -14,7 +13,8 @@ import { asAccount, type Db, type Tx } from "@cortex/db";
 import { failpoint } from "@cortex/failpoints";
 import type { Outlast } from "./outlast.ts";
 import { explainRefusal } from "./own-write.ts";
-import { type Fence, type NewMessage, type Progress, writeProgress, type Written } from "./progress.ts";
+import { withoutBytes } from "./pictures.ts";
+import { contentOf, type Fence, type NewMessage, type Progress, writeProgress, type Written } from "./progress.ts";
 import { FencedError, type RunRow } from "./run.ts";
 
 /** Somebody posted to the thread while its run was about to end: the end is undone and the run goes on. */
@@ -160,7 +160,7 @@ export const createRunWriter = (
           seq: written.nextSeq - messages.length + index,
           role: message.role,
           status: message.status,
-          content: textParts(message.text),
+          content: withoutBytes(contentOf(message)),
           ...(message.toolCalls.length > 0 ? { tool_calls: [...message.toolCalls] } : {}),
           ...(message.toolCallId === null ? {} : { tool_call_id: message.toolCallId }),
           metadata: {},

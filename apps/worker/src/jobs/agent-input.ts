@@ -1,4 +1,4 @@
-import { type AgentInput, fromStored, type ModelParameters } from "@cortex/agentpress";
+import { type AgentInput, type ContextSettings, fromStored, type ModelParameters } from "@cortex/agentpress";
 import { canonicalUsd } from "@cortex/contracts";
 import type { ClaimedRun, RunInput } from "@cortex/runs";
 
@@ -24,14 +24,22 @@ export const deadlineHere = (run: Pick<ClaimedRun, "claimed_at" | "deadline_at">
 
 /**
  * What the engine needs to know, from what Postgres says.
- * @param heldMs since the claim
+ * @param given.heldMs since the claim
  */
-export const agentInput = (run: ClaimedRun, input: RunInput, heldMs: number): AgentInput => {
+export const agentInput = (
+  run: ClaimedRun,
+  input: RunInput,
+  { heldMs, context }: { heldMs: number; context: ContextSettings },
+): AgentInput => {
   return {
     runId: run.id,
     requestId: run.request_id,
     instructions: input.instructions,
     messages: input.messages.map(fromStored),
+    summary: input.summary,
+    context,
+    tainted: input.summary?.tainted ?? false,
+    takenCallIds: input.summarisedCallIds,
     model: run.model,
     fallbackModels: input.fallbackModels,
     parameters: modelParameters(input),

@@ -1,7 +1,14 @@
-import { type AgentEvent, type AgentHooks, type AgentOutcome, fromStored, runAgent } from "@cortex/agentpress";
+import { type AgentEvent, type AgentHooks, type AgentOutcome, fromStored, runAgent, textOf } from "@cortex/agentpress";
 import { compareUsd } from "@cortex/contracts";
 import { type Failpoint, failpoint } from "@cortex/failpoints";
-import { type ClaimedRun, type Lease, readPostedMessages, type Recorder, type RunInput } from "@cortex/runs";
+import {
+  type ClaimedRun,
+  type Lease,
+  readPostedMessages,
+  readStoredMessage,
+  type Recorder,
+  type RunInput,
+} from "@cortex/runs";
 import type { WorkerServices } from "../services.ts";
 import { agentInput } from "./agent-input.ts";
 import { modelOf } from "./model-of.ts";
@@ -43,9 +50,14 @@ export const driveEngine = async (
       tools: [],
       hooks,
       openSandbox: services.openSandbox({ accountId: run.account_id, projectId: run.project_id }, lease.outlast),
+      readMessage: async (id) => {
+        const { account_id: accountId, thread_id: threadId } = run;
+        const found = await readStoredMessage(services.db, { accountId, threadId, id });
+        return found && { role: found.role, text: textOf(found.content) };
+      },
       log: services.log,
     },
-    agentInput(run, input, lease.heldMs()),
+    agentInput(run, input, { heldMs: lease.heldMs(), context: services.context }),
     lease.signal,
   );
   for (;;) {

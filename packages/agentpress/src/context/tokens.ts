@@ -17,7 +17,19 @@ const tokensPerImage = 1_000;
 
 const estimateTokens = (text: string): number => Math.ceil(Buffer.byteLength(text) / bytesPerToken);
 
-const tokensOf = (message: AgentMessage): number => {
+/** Messages never change, and are counted at each step. */
+const counted = new WeakMap<AgentMessage, number>();
+
+/** What a message would cost to read, in tokens. */
+export const tokensOf = (message: AgentMessage): number => {
+  const known = counted.get(message);
+  if (known !== undefined) return known;
+  const tokens = countTokens(message);
+  counted.set(message, tokens);
+  return tokens;
+};
+
+const countTokens = (message: AgentMessage): number => {
   let tokens = tokensPerMessage;
   for (const part of message.content) {
     if (part.type === "text") tokens += estimateTokens(part.text);
@@ -29,18 +41,25 @@ const tokensOf = (message: AgentMessage): number => {
   return tokens;
 };
 
-/** What the model reads of a tool; the objects may hold more. */
-const tokensOfTools = (tools: readonly ToolDeclaration[]): number =>
-  tools.reduce(
-    (sum, { name, description, parameters }) => sum + estimateTokens(name + description + JSON.stringify(parameters)),
-    0,
-  );
+/** Tools stay the same over many steps, and runs. */
+const countedTools = new WeakMap<ToolDeclaration, number>();
+
+/** What the model reads of a tool; the object may hold more. */
+const tokensOfTool = (tool: ToolDeclaration): number => {
+  const known = countedTools.get(tool);
+  if (known !== undefined) return known;
+  const tokens = estimateTokens(tool.name + tool.description + JSON.stringify(tool.parameters));
+  countedTools.set(tool, tokens);
+  return tokens;
+};
+
+/** What comes with each request of a run, beside the conversation, in tokens. */
+export const fixedTokens = (request: Pick<ModelRequest, "instructions" | "tools">): number =>
+  estimateTokens(request.instructions) + request.tools.reduce((sum, tool) => sum + tokensOfTool(tool), 0);
 
 /** What a request would cost to read, in tokens. Linear in the conversation: not for every chunk. */
 export const estimateInput = (request: ModelRequest): number =>
-  request.messages.reduce((sum, message) => sum + tokensOf(message), 0) +
-  estimateTokens(request.instructions) +
-  tokensOfTools(request.tools);
+  request.messages.reduce((sum, message) => sum + tokensOf(message), 0) + fixedTokens(request);
 
 /** The usage of an answer whose provider sent none. */
 export const estimateUsage = (inputTokens: number, written: { output: string; reasoning: string }): Usage => {
