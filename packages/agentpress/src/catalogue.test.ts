@@ -15,17 +15,21 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
   expect(tools.map((tool) => [tool.name, tool.effect])).toEqual([
     ["ask", "pure"],
     ["calculator", "pure"],
+    ["check_process", "idempotent"],
     ["complete", "pure"],
     ["create_file", "idempotent"],
     ["delete_file", "once"],
     ["edit_file", "once"],
     ["execute_command", "once"],
     ["expand_message", "pure"],
+    ["kill_process", "idempotent"],
     ["list_files", "pure"],
+    ["list_processes", "pure"],
     ["make_folder", "idempotent"],
     ["move_file", "once"],
     ["read_file", "pure"],
     ["search_files", "pure"],
+    ["start_process", "once"],
     ["view_image", "pure"],
   ]);
   for (const tool of tools) {

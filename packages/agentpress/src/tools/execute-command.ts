@@ -44,7 +44,7 @@ export const tool = defineTool({
   title: "Run command",
   description:
     `Runs a shell command (bash) in the sandbox and answers with its output and exit code. It starts in ${workspaceRoot}; ` +
-    "nothing is kept between calls but files. No input can be given while it runs. Start servers in the background with & and redirect their output.",
+    "nothing is kept between calls but files. No input can be given while it runs. What is to go on after the call (a server) belongs into start_process.",
   icon: "square-terminal",
   effect: "once",
   parallel: false,
