@@ -124,11 +124,11 @@ report() {
   while state "$dir"; measure; [ "$state" = running ] && [ "$total" -le "$from" ] && [ $waited -lt "$wait" ]; do
     sleep 0.1; waited=$((waited + 1))
   done
+  # More comes right behind the first output: perhaps the end.
+  [ "$wait" -gt 0 ] && for waited in 1 2 3; do [ "$state" = running ] || break; sleep 0.1; state "$dir"; done
   # What it printed last is on its way into the file.
-  if [ "$state" != running ]; then
-    for waited in 1 2 3 4 5; do [ $lives = no ] && break; sleep 0.1; state "$dir"; done
-    measure
-  elif [ "$wait" -gt 0 ]; then sleep 0.2; measure; fi
+  [ "$state" = running ] || for waited in 1 2 3 4 5; do [ $lives = no ] && break; sleep 0.1; state "$dir"; done
+  measure
   printf '%s %s %s\\n' "$call" "$from" "$total" > "$dir/seen.$$" && mv "$dir/seen.$$" "$dir/seen"
   shown=$from
   [ $((total - limit)) -gt "$shown" ] && shown=$((total - limit))

@@ -38,6 +38,17 @@ const ok = async (name: string, args: unknown, callId?: string): Promise<string>
 
 const idIn = (answer: string): string => /\[process (p-[0-9a-f]{8}):/.exec(answer)?.[1] ?? "none";
 
+/** Everything that a process has said up to its end, beginning with the answer to its start. */
+const toItsEnd = async (started: string): Promise<string> => {
+  const process = idIn(started);
+  const said: string[] = [];
+  for (let answer = started; ; answer = await ok("check_process", { process, wait_seconds: 5 })) {
+    const [state = "", ...lines] = answer.split("\n");
+    if (lines[0] !== "[no new output]") said.push(...lines);
+    if (!state.includes("running")) return [state, ...said].join("\n");
+  }
+};
+
 const runs = (pattern: string): Promise<boolean> =>
   sandbox.exec({ command: `pgrep -f '${pattern}'` }).then((result) => result.exitCode === 0);
 
@@ -90,13 +101,13 @@ test("a process goes on when its call has ended, and is looked at, listed and ki
 
 test("its end and its exit code are known, and what it said last", async (context) => {
   if (!sandbox.capabilities.processes) context.skip("virtual sandboxes run no processes");
-  expect(await ok("start_process", { command: "no-such-program" })).toMatch(
+  expect(await toItsEnd(await ok("start_process", { command: "no-such-program" }))).toMatch(
     /: exited with code 127\]\n.*command not found$/,
   );
   const cwd = "ein Ordner/ü";
   await sandbox.files.mkdir(cwd);
   const answer = await ok("start_process", { command: "pwd; env | grep -c CORTEX; cat; echo oops >&2; exit 3", cwd });
-  expect(answer).toMatch(/: exited with code 3\]\n\/workspace\/ein Ordner\/ü\n0\noops$/);
+  expect(await toItsEnd(answer)).toMatch(/: exited with code 3\]\n\/workspace\/ein Ordner\/ü\n0\noops$/);
   expect((await use("start_process", { command: "true", cwd: "../out" })).isError).toBe(true);
 });
 
@@ -106,12 +117,12 @@ test("one that ignores being asked is ended, and what has left the group lives o
   expect(await ok("kill_process", { process: stubborn })).toContain("exited with code 137");
   expect(await runs("sleep 91003")).toBe(false);
   const parent = await ok("start_process", { command: "sleep 91004 & echo parent" });
-  expect(parent).toMatch(/exited with code 0; processes that it started still run\]\nparent$/);
+  expect(await toItsEnd(parent)).toMatch(/exited with code 0; processes that it started still run\]\nparent$/);
   await ok("kill_process", { process: idIn(parent) });
   expect(await runs("sleep 91004")).toBe(false);
   // Also where nothing of it holds the output any more.
   const silent = await ok("start_process", { command: "sleep 91007 > /dev/null 2>&1 & echo silent" });
-  expect(silent).toContain("still run]");
+  expect(await toItsEnd(silent)).toContain("still run]");
   expect(await ok("kill_process", { process: idIn(silent) })).toMatch(/exited with code 0\]/);
   expect(await runs("sleep 91007")).toBe(false);
 });
