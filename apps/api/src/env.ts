@@ -50,6 +50,13 @@ export const ApiEnv = z.object({
   MODELS: list
     .optional()
     .describe("models that may be asked for, separated by commas; unset: whatever the endpoint serves"),
+  MODEL_BASE_URL: webAddress
+    .optional()
+    .describe("LiteLLM with its /v1, for the prices and limits of its models; unset: those of our own list"),
+  MODEL_API_KEY: z.string().min(1).optional().describe("key for MODEL_BASE_URL; it need not be allowed to ask a model"),
+  MODEL_REFRESH_MS: milliseconds
+    .default(300_000)
+    .describe("how often LiteLLM is asked for the prices and limits of its models"),
   WEB_ORIGINS: list
     .pipe(z.array(Origin))
     .default([])
@@ -109,6 +116,9 @@ export const readEnv = (source: Record<string, string | undefined> = process.env
   const { MODELS: models, DEFAULT_MODEL: model } = parsed.data;
   if (models && !models.includes(model)) {
     throw new EnvError(`The API cannot start: DEFAULT_MODEL ${model} is not one of MODELS.`);
+  }
+  if ((parsed.data.MODEL_BASE_URL === undefined) !== (parsed.data.MODEL_API_KEY === undefined)) {
+    throw new EnvError("The API cannot start: MODEL_BASE_URL and MODEL_API_KEY are set together or not at all.");
   }
   try {
     planFaults(parsed.data);

@@ -1,4 +1,4 @@
-import { fileCatalogue, loadToolCatalogue } from "@cortex/agentpress/catalogue";
+import { fileCatalogue, loadToolCatalogue, openLiveCatalogue } from "@cortex/agentpress/catalogue";
 import { type Db, openDatabase, readDurability as readPostgresDurability } from "@cortex/db";
 import {
   connectRedis,
@@ -82,11 +82,14 @@ export const openServices = async (
 
   const issuer = env.SUPABASE_JWT_ISSUER ?? `${env.SUPABASE_URL.replace(/\/+$/, "")}/auth/v1`;
   const keys = createProjectKeys({ url: `${env.SUPABASE_URL.replace(/\/+$/, "")}/auth/v1/.well-known/jwks.json`, log });
+  const { MODEL_BASE_URL: baseURL, MODEL_API_KEY: apiKey, MODEL_REFRESH_MS: everyMs } = env;
+  const catalogue = baseURL && apiKey ? openLiveCatalogue({ log }, { baseURL, apiKey, everyMs }) : null;
+  lifetime.opened("model catalogue", () => catalogue?.close());
   const choices = createRunChoices({
     defaultModel: env.DEFAULT_MODEL,
     models: env.MODELS ?? null,
     tools: await loadToolCatalogue(),
-    catalogue: () => fileCatalogue,
+    catalogue: () => catalogue?.current() ?? fileCatalogue,
   });
   return {
     log,

@@ -38,6 +38,12 @@ export const WorkerEnv = z.object({
   MODEL_API_KEY: z.string().min(1).describe("key for MODEL_BASE_URL"),
   MODEL_FIRST_BYTE_MS: milliseconds.default(60_000).describe("silence before an answer begins, at most"),
   MODEL_IDLE_MS: milliseconds.default(60_000).describe("silence within an answer, at most"),
+  MODEL_TOTAL_MS: milliseconds
+    .default(600_000)
+    .describe("one answer with all its tries, at most; more than MODEL_FIRST_BYTE_MS"),
+  MODEL_REFRESH_MS: milliseconds
+    .default(300_000)
+    .describe("how often LiteLLM is asked for the prices and limits of its models"),
   CONTEXT_ASSUMED_WINDOW: z.coerce
     .number()
     .int()
@@ -136,6 +142,8 @@ const halfGiven = (env: WorkerEnv): string | null => {
     return "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are set together or not at all";
   if (env.OTLP_TRACES_HEADERS !== undefined && parseHeaders(env.OTLP_TRACES_HEADERS) === null)
     return "OTLP_TRACES_HEADERS is a list like name=value,name=value";
+  // Otherwise the first silence would end an answer that may be tried twice.
+  if (env.MODEL_TOTAL_MS <= env.MODEL_FIRST_BYTE_MS) return "MODEL_TOTAL_MS must be more than MODEL_FIRST_BYTE_MS";
   return null;
 };
 

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { type LiveCatalogue, openLiveCatalogue } from "@cortex/agentpress/catalogue";
 import { type ContextSettings, createOpenAiModel, discoverTools, type Model, type Tool } from "@cortex/agentpress";
 import { type Db, openDatabase } from "@cortex/db";
 import {
@@ -38,6 +39,8 @@ export interface WorkerServices {
   /** Deliveries that wait in the queue. */
   waitingJobs: Producer["waiting"];
   model: Model;
+  /** What is known about models at the moment. */
+  catalogue: LiveCatalogue;
   tools: readonly Tool[];
   context: ContextSettings;
   traceTargets: readonly TraceTarget[];
@@ -94,10 +97,15 @@ export const openServices = async (
   const model = createOpenAiModel({
     baseURL: env.MODEL_BASE_URL,
     apiKey: env.MODEL_API_KEY,
-    timeouts: { firstByteMs: env.MODEL_FIRST_BYTE_MS, idleMs: env.MODEL_IDLE_MS },
+    timeouts: { firstByteMs: env.MODEL_FIRST_BYTE_MS, idleMs: env.MODEL_IDLE_MS, totalMs: env.MODEL_TOTAL_MS },
     log,
   });
   lifetime.opened("model", () => model.close());
+  const catalogue = openLiveCatalogue(
+    { log },
+    { baseURL: env.MODEL_BASE_URL, apiKey: env.MODEL_API_KEY, everyMs: env.MODEL_REFRESH_MS },
+  );
+  lifetime.opened("model catalogue", () => catalogue.close());
   const { provider } = await probeSandbox(
     { log },
     { home: env.SANDBOX_HOME, choice: env.SANDBOX_PROVIDER, searchPath: env.PATH },
@@ -127,6 +135,7 @@ export const openServices = async (
     jobState: (delivery) => producer.jobState(delivery),
     waitingJobs: () => producer.waiting(),
     model,
+    catalogue,
     traceTargets,
     tools: await discoverTools(),
     context: {

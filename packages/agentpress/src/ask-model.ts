@@ -37,7 +37,10 @@ type Verdict = { finish: FinishReason } | { error: ModelError; retry: boolean };
 
 /** What to make of an answer that has ended, one way or another. */
 const judge = (answer: Answer, thrown: ModelError | null): Verdict => {
-  if (thrown) return { error: thrown, retry: thrown.retryable && thrown.facts.phase === "answer" };
+  if (thrown) {
+    const { phase, timeUsedUp } = thrown.facts;
+    return { error: thrown, retry: thrown.retryable && phase === "answer" && timeUsedUp !== true };
+  }
   switch (answer.finish) {
     case null:
       return { error: new ModelError("model_stream_broken", { phase: "answer" }), retry: true };

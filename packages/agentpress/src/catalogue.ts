@@ -15,6 +15,7 @@ export {
   type ModelPrice,
   priceAt,
 } from "./models/catalogue.ts";
+export { type LiveCatalogue, openLiveCatalogue } from "./models/live-catalogue.ts";
 
 /** The tools that `GET /tools` lists and that runs are given, by name; `parameters` is exactly what a model gets. Called once, at boot. */
 export const loadToolCatalogue = async (): Promise<ToolManifest[]> =>

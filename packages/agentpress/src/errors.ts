@@ -42,6 +42,8 @@ export interface ModelErrorFacts {
    * the engine may ask again.
    */
   phase: "request" | "answer";
+  /** The time for one answer is used up: the same model would use it up again. */
+  timeUsedUp?: boolean | undefined;
   /** For logs only: what the endpoint said, secrets removed. */
   detail?: string | undefined;
   /** HTTP status, if there was one. */

@@ -21,5 +21,6 @@ const othersMaySurvive: ReadonlySet<RunErrorCode> = new Set<RunErrorCode>([
 /** Is it worth asking `next`, now that `failed` has ended like this? Pure. */
 export const maySurvive = (error: ModelError, failed: AskedModel, next: AskedModel): boolean => {
   if (error.code !== "context_overflow") return othersMaySurvive.has(error.code);
-  return failed.known !== null && next.known !== null && next.known.context_window > failed.known.context_window;
+  const [failedWindow, nextWindow] = [failed.known?.context_window ?? null, next.known?.context_window ?? null];
+  return failedWindow !== null && nextWindow !== null && nextWindow > failedWindow;
 };

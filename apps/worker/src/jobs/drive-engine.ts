@@ -46,6 +46,7 @@ export const driveEngine = async (
   const events: AsyncGenerator<AgentEvent, AgentOutcome> = runAgent(
     {
       model: modelOf(services.model, run, input),
+      catalogue: services.catalogue.current(),
       // The hook says which.
       tools: [],
       hooks,

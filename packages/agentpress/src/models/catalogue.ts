@@ -33,9 +33,10 @@ export type ModelPrice = z.infer<typeof ModelPrice>;
 export const KnownModel = z.strictObject({
   name: z.string(),
   aliases: z.array(z.string()).default([]),
-  /** Tokens of a request and its answer together. */
-  context_window: z.int().positive(),
-  max_output_tokens: z.int().positive(),
+  /** Tokens of a request and its answer together; null: unknown. */
+  context_window: z.int().positive().nullable(),
+  /** Null: unknown. */
+  max_output_tokens: z.int().positive().nullable(),
   abilities: ModelAbilities.strict(),
   prices: z.array(ModelPrice),
 });

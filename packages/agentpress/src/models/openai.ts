@@ -30,7 +30,11 @@ export interface OpenAiModel extends Model {
 type Chunks = AsyncIterable<OpenAI.Chat.Completions.ChatCompletionChunk>;
 
 const silent = (watchdog: Watchdog, phase: "request" | "answer"): ModelError =>
-  new ModelError("model_timeout", { phase, detail: `silence: ${watchdog.silence}` });
+  new ModelError("model_timeout", {
+    phase,
+    detail: `silence: ${watchdog.silence}`,
+    timeUsedUp: watchdog.silence === "total",
+  });
 
 /**
  * What the chunks say, as it comes. Ends without a finish when the connection ends without one: the SDK's iteration ends silently

@@ -71,6 +71,7 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
       DEFAULT_MODEL: at.model.defaultModel,
       // The demo model answers for itself only: any other name is refused at once instead of failing in its run.
       ...(at.model.kind === "demo" ? { MODELS: at.model.defaultModel } : {}),
+      ...(at.model.kind === "litellm" ? { MODEL_BASE_URL: at.model.baseUrl, MODEL_API_KEY: at.model.apiKey } : {}),
       SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
     },
     isReady: () => answers(`http://127.0.0.1:${at.ports.api}/ready`),
