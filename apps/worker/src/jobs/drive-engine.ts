@@ -43,10 +43,11 @@ export const driveEngine = async (
       return broke ? { stop: "insufficient_credits" } : "go";
     },
   };
+  const catalogue = services.catalogue.current();
   const events: AsyncGenerator<AgentEvent, AgentOutcome> = runAgent(
     {
-      model: modelOf(services.model, run, input),
-      catalogue: services.catalogue.current(),
+      model: modelOf(services.model, catalogue, run, input),
+      catalogue,
       // The hook says which.
       tools: [],
       hooks,

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { noUsage } from "@cortex/contracts";
@@ -156,7 +157,8 @@ const live = async (answer: (response: ServerResponse, request: { url?: string; 
     asked.push(seen);
     answer(response, seen);
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   const catalogue = openLiveCatalogue(
     { log: silentLogger() },
