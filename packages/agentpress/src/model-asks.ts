@@ -34,6 +34,7 @@ const requestOf = (run: Run, model: AskedModel, affordable: number | null): Mode
       ...input.parameters,
       maxOutputTokens: affordable === null ? asked : Math.min(affordable, asked ?? affordable),
     },
+    promptCache: model.known?.abilities.prompt_cache ?? "automatic",
     headers: { ...input.headers, "x-request-id": input.requestId, "x-cortex-run-id": input.runId },
   };
 };

@@ -1,4 +1,4 @@
-import type { Usage } from "@cortex/contracts";
+import type { ModelAbilities, Usage } from "@cortex/contracts";
 import type { AgentMessage } from "./messages.ts";
 
 /** A tool as a model gets to see it. */
@@ -27,6 +27,8 @@ export interface ModelRequest {
   messages: readonly AgentMessage[];
   tools: readonly ToolDeclaration[];
   parameters: ModelParameters;
+  /** `explicit`: what the provider should cache is marked in the request. Left out: nothing is. */
+  promptCache?: ModelAbilities["prompt_cache"];
   /** Sent with the request, so that a call can be found again in the endpoint's own logs. */
   headers: Readonly<Record<string, string>>;
 }

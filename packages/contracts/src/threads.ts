@@ -73,9 +73,29 @@ export type Message = z.infer<typeof Message>;
 /** The longest text that one message may carry, in characters (the JSON body limit is 1 MB). */
 export const maxMessageText = 400_000;
 
+/** Pictures that one message may carry. */
+export const maxMessagePictures = 8;
+
+/** What a model's provider fetches or reads. Pictures that stand in the message count to its body's limit of 1 MB. */
+const pictureUrl = /^(https:\/\/[^\s/]+|data:image\/(png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,2}$)/;
+
+const areUsable = (parts: readonly MessagePart[], context: z.RefinementCtx): void => {
+  for (const [index, part] of parts.entries()) {
+    if (part.type !== "image" || pictureUrl.test(part.url)) continue;
+    const message = "must be an https: address, or a data: URL of a PNG, JPEG, GIF or WebP picture in base64";
+    context.addIssue({ code: "custom", path: [index, "url"], message });
+  }
+  if (parts.filter((part) => part.type === "image").length > maxMessagePictures) {
+    context.addIssue({ code: "custom", message: `a message has at most ${maxMessagePictures} pictures` });
+  }
+};
+
 export const CreateMessage = z
   .strictObject({
-    content: z.union([z.string().min(1).max(maxMessageText), z.array(MessagePart).min(1).max(100)]),
+    content: z.union([
+      z.string().min(1).max(maxMessageText),
+      z.array(MessagePart).min(1).max(100).superRefine(areUsable),
+    ]),
     metadata: Metadata.default({}),
   })
   .meta({ id: "CreateMessage" });

@@ -2,7 +2,7 @@ import type { AgentInput } from "../agent.ts";
 import type { AgentMessage } from "../messages.ts";
 import type { AskedModel } from "../models/asked-model.ts";
 import { withLeastOutputs, withOldOutputsLeftOut } from "./outputs.ts";
-import { withNewestPictures } from "./pictures.ts";
+import { withNewestPictures, withoutPictures } from "./pictures.ts";
 import { defaultAssumedWindow, type Room, roomOf } from "./room.ts";
 
 /** How one run keeps its conversation within the window of whoever it asks. */
@@ -56,6 +56,8 @@ export const messagesToSend = (
 ): readonly AgentMessage[] => {
   const { input } = context.roomFor(model);
   const tokens = Math.max(input - fixed, Math.floor(input * leastForMessages));
-  const lighter = withNewestPictures(withOldOutputsLeftOut(history, tokens));
+  // A stranger may be blind, and a picture that an endpoint refuses would fail every step of the conversation.
+  const seen = model.known?.abilities.images ? withNewestPictures(history) : withoutPictures(history);
+  const lighter = withOldOutputsLeftOut(seen, tokens);
   return context.least ? withLeastOutputs(lighter, tokens) : lighter;
 };

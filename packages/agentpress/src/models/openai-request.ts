@@ -1,7 +1,8 @@
 import type { MessagePart, ToolCallRequest } from "@cortex/contracts";
 import type { OpenAI } from "openai";
-import { type AgentMessage, textOf, type UserMessage } from "../messages.ts";
+import { type AgentMessage, textOf, type ToolMessage, type UserMessage } from "../messages.ts";
 import type { ModelRequest } from "../model.ts";
+import { withCacheMarks } from "./cache-marks.ts";
 
 type Chat = OpenAI.Chat.Completions.ChatCompletionCreateParamsStreaming;
 type ChatMessage = OpenAI.Chat.Completions.ChatCompletionMessageParam;
@@ -33,35 +34,55 @@ const userContent = (message: UserMessage): string | UserPart[] => {
 const argumentsText = (args: ToolCallRequest["arguments"]): string =>
   JSON.stringify(args !== null && typeof args === "object" && !Array.isArray(args) ? args : { unreadable: args });
 
-const chatMessage = (message: AgentMessage): ChatMessage => {
-  switch (message.role) {
-    case "user":
-      return { role: "user", content: userContent(message) };
-    case "tool":
-      return { role: "tool", tool_call_id: message.tool_call_id, content: textOf(message.content) };
-    case "assistant": {
-      const content = textOf(message.content);
-      if (message.tool_calls.length === 0) return { role: "assistant", content };
-      return {
-        role: "assistant",
-        content: content === "" ? null : content,
-        tool_calls: message.tool_calls.map((call) => ({
-          id: call.id,
-          type: "function",
-          function: { name: call.name, arguments: argumentsText(call.arguments) },
-        })),
-      };
-    }
+const textMessage = (message: Exclude<AgentMessage, { role: "user" }>): ChatMessage => {
+  if (message.role === "tool") {
+    return { role: "tool", tool_call_id: message.tool_call_id, content: textOf(message.content) };
   }
+  const content = textOf(message.content);
+  if (message.tool_calls.length === 0) return { role: "assistant", content };
+  return {
+    role: "assistant",
+    content: content === "" ? null : content,
+    tool_calls: message.tool_calls.map((call) => ({
+      id: call.id,
+      type: "function",
+      function: { name: call.name, arguments: argumentsText(call.arguments) },
+    })),
+  };
+};
+
+/** Results are text here; the pictures of a step's results stand behind all of them, in a message of their own. */
+const picturesOf = (results: readonly ToolMessage[]): ChatMessage[] => {
+  const parts = results.flatMap((message) => {
+    const pictures = message.content.filter((part) => part.type === "image");
+    const label = { type: "text" as const, text: `[Shown by the call ${message.tool_call_id}:]` };
+    return pictures.length === 0 ? [] : [label, ...pictures.map(userPart)];
+  });
+  return parts.length === 0 ? [] : [{ role: "user", content: parts }];
+};
+
+const chatMessages = (messages: readonly AgentMessage[]): ChatMessage[] => {
+  const chat: ChatMessage[] = [];
+  let results: ToolMessage[] = [];
+  for (const message of messages) {
+    if (message.role === "tool") results.push(message);
+    else {
+      chat.push(...picturesOf(results));
+      results = [];
+    }
+    chat.push(message.role === "user" ? { role: "user", content: userContent(message) } : textMessage(message));
+  }
+  return [...chat, ...picturesOf(results)];
 };
 
 /** The body of a streaming chat completion. The order of everything is stable, so that providers can cache the beginning. */
 export const chatBody = (request: ModelRequest): Chat => {
   const { temperature, topP, maxOutputTokens, reasoningEffort } = request.parameters;
   const system: ChatMessage[] = request.instructions === "" ? [] : [{ role: "system", content: request.instructions }];
+  const messages = [...system, ...chatMessages(request.messages)];
   return {
     model: request.model,
-    messages: [...system, ...request.messages.map(chatMessage)],
+    messages: request.promptCache === "explicit" ? withCacheMarks(messages) : messages,
     ...(request.tools.length === 0
       ? {}
       : {

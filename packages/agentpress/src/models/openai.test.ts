@@ -63,7 +63,10 @@ test("the request carries prompt, tools, parameters and the ids that trace it", 
     { role: "tool" as const, content: [{ type: "text" as const, text: "bad" }], tool_call_id: "c1" },
   ];
   const parameters = { temperature: 0.5, maxOutputTokens: 99, reasoningEffort: "low" as const };
-  await play({ model, tools: [calculator] }, anInput({ messages, parameters, headers: { "x-extra": "1" } }));
+  await play(
+    { model, tools: [calculator] },
+    anInput({ model: "gpt-4o", messages, parameters, headers: { "x-extra": "1" } }),
+  );
   const [request] = endpoint.requests;
   expect(request?.headers).toMatchObject({
     authorization: `Bearer ${testKey}`,
@@ -73,7 +76,7 @@ test("the request carries prompt, tools, parameters and the ids that trace it", 
     "x-extra": "1",
   });
   expect(request?.body).toEqual({
-    model: "demo",
+    model: "gpt-4o",
     messages: [
       { role: "system", content: "You are a test." },
       { role: "user", content: "one" },
