@@ -54,8 +54,10 @@ export interface AgentLimits {
   deadline: Date;
   /** Money of the whole run, earlier attempts included. Not enforced for a model without a known price. */
   maxCostUsd?: Usd | undefined;
-  /** The same calls in so many steps in a row are not run any more and end the run. Default 3. */
+  /** The same calls so many times in a row (of one step, or of two, three or four in turn) are not run any more and end the run. Default 3. */
   maxRepeatedCalls?: number;
+  /** So often an answer that the output limit cuts is gone on with. Each time is a step. Default 8. */
+  maxContinuations?: number;
   /** Calls of one answer that run at the same time. Default 8. */
   maxParallelCalls?: number;
 }

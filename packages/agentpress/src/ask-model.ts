@@ -16,6 +16,8 @@ export const defaultAnswerRetriesMs: readonly number[] = [200, 2_000];
 
 export interface AskInput {
   request: ModelRequest;
+  /** It asks for the rest of an answer: nothing may be left to say. Default false. */
+  continues?: boolean;
   /** Ids of earlier tool calls of this conversation. */
   takenIds: ReadonlySet<string>;
   retriesMs: readonly number[];
@@ -36,7 +38,7 @@ export type Asked =
 type Verdict = { finish: FinishReason } | { error: ModelError; retry: boolean };
 
 /** What to make of an answer that has ended, one way or another. */
-const judge = (answer: Answer, thrown: ModelError | null): Verdict => {
+const judge = (answer: Answer, thrown: ModelError | null, { continues }: AskInput): Verdict => {
   if (thrown) {
     const { phase, timeUsedUp } = thrown.facts;
     return { error: thrown, retry: thrown.retryable && phase === "answer" && timeUsedUp !== true };
@@ -53,7 +55,7 @@ const judge = (answer: Answer, thrown: ModelError | null): Verdict => {
         : { finish: answer.finish };
     case "stop":
     case "tool_calls":
-      return answer.isEmpty
+      return answer.isEmpty && !continues
         ? { error: new ModelError("model_empty", { phase: "answer" }), retry: true }
         : { finish: answer.finish };
   }
@@ -99,7 +101,7 @@ export async function* askModel(
     }
     charge(answer, input);
     // An abort can look like anything: an exception, a silent end, or a whole answer at the last moment, which is kept.
-    const verdict = judge(answer, thrown);
+    const verdict = judge(answer, thrown, input);
     if ("finish" in verdict) return { kind: "answered", answer, finish: verdict.finish };
     if (signal.aborted)
       return { kind: "aborted", interrupted: interruption(answer), leftBehind: patience.leftBehind() };

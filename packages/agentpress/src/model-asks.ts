@@ -1,4 +1,5 @@
 import { type AskInput, defaultAnswerRetriesMs } from "./ask-model.ts";
+import { asAsked, partsAtEnd } from "./context/continuation.ts";
 import { messagesToSend } from "./context/run-context.ts";
 import { estimateInput, fixedTokens } from "./context/tokens.ts";
 import type { ModelRequest } from "./model.ts";
@@ -28,7 +29,7 @@ const requestOf = (run: Run, model: AskedModel, affordable: number | null): Mode
   return {
     model: model.name,
     instructions,
-    messages: messagesToSend(run.context, model, run.history, fixedTokens({ instructions, tools })),
+    messages: asAsked(messagesToSend(run.context, model, run.history, fixedTokens({ instructions, tools }))),
     tools,
     parameters: {
       ...input.parameters,
@@ -68,6 +69,7 @@ const askOf = (run: Run, model: AskedModel, takenIds: ReadonlySet<string>): Mode
   return {
     model,
     request,
+    continues: partsAtEnd(run.history) > 0,
     takenIds,
     boundByBudget: affordable !== null && request.parameters.maxOutputTokens === affordable,
     retriesMs: run.deps.answerRetriesMs ?? defaultAnswerRetriesMs,

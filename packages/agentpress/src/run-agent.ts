@@ -7,7 +7,7 @@ import { startInputEstimate } from "./context/tokens.ts";
 import type { AgentEvent } from "./events.ts";
 import { askedModels } from "./models/asked-model.ts";
 import { fileCatalogue } from "./models/catalogue.ts";
-import { finishPendingCalls, isAnswered } from "./resume.ts";
+import { failedBefore, finishPendingCalls, isAnswered } from "./resume.ts";
 import { cutShort, failed, type Run } from "./run.ts";
 import { startRunSandbox } from "./run-sandbox.ts";
 import { startSpending } from "./spending.ts";
@@ -31,8 +31,9 @@ const refreshTools = async (run: Run): Promise<void> => {
 async function* loop(run: Run): AsyncGenerator<AgentEvent, AgentOutcome, void> {
   await refreshTools(run);
   let result = yield* finishPendingCalls(run);
-  run.history = wellFormedHistory(run.history);
   if (result === null && isAnswered(run)) result = { finished: true };
+  run.history = wellFormedHistory(run.history);
+  result ??= failedBefore(run);
 
   for (let step = run.input.firstStep; ; step += 1) {
     if (result && "outcome" in result) return result.outcome;

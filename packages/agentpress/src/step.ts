@@ -6,9 +6,9 @@ import { type AssistantMessage, textContent } from "./messages.ts";
 import { type ModelAsk, modelsOfStep } from "./model-asks.ts";
 import { afterCalls, cutShort, failed, type Run, staysOpen, type StepResult, waiting } from "./run.ts";
 import { runStepCalls } from "./step-calls.ts";
-import { defaultMaxRepeatedCalls, refusalOf } from "./stop.ts";
+import { refusalOf, stopAfterCut } from "./stop.ts";
 import { claimsOf } from "./tool-calls.ts";
-import { type PlannedCall, planCalls, refuseCalls } from "./tool-plan.ts";
+import { type PlannedCall, planCalls, planStoredCall, refuseCalls } from "./tool-plan.ts";
 
 const messageOf = (
   answer: Answer,
@@ -71,11 +71,11 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   if (answer.usage) run.inputEstimate.learn(ask.request, answer.usage.input_tokens);
   const planned = planCalls(run.tools, answer.calls);
   const message = messageOf(answer, planned, finish === "length" ? "interrupted" : "complete");
-  const refusal = refusalOf(
-    [...run.history, message],
-    finish,
-    input.limits.maxRepeatedCalls ?? defaultMaxRepeatedCalls,
-  );
+  const refusal = refusalOf({
+    history: [...run.history, message],
+    limits: input.limits,
+    fits: (call) => planStoredCall(run.tools, call).acts !== null,
+  });
   const calls = refusal ? refuseCalls(planned, refusal.toModel) : planned;
   const charge = spending.report();
   const elapsed = () => Math.round(performance.now() - startedAt);
@@ -93,5 +93,6 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   if (refusal?.code) return { outcome: failed(run, refusal.code) };
   if (calls.length > 0) return null;
   if (finish !== "length") return { finished: true };
-  return { outcome: failed(run, ask.boundByBudget ? "budget_exceeded" : "output_truncated") };
+  const code = stopAfterCut(run.history, input.limits, ask.boundByBudget);
+  return code ? { outcome: failed(run, code) } : null;
 }

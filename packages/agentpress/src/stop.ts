@@ -1,16 +1,22 @@
-import type { RunErrorCode } from "@cortex/contracts";
+import type { RunErrorCode, ToolCallRequest } from "@cortex/contracts";
 import type { AgentLimits } from "./agent.ts";
+import { partsAtEnd } from "./context/continuation.ts";
 import type { AgentMessage, AssistantMessage } from "./messages.ts";
-import type { FinishReason } from "./model.ts";
 import { type ModelPrice, perToken, ratesFor } from "./models/catalogue.ts";
 import { type UsdUnits, usdToUnits } from "./money.ts";
 import { canonical } from "./tool-arguments.ts";
 
 /** Three times the same is a loop; twice may be a retry that makes sense. */
-export const defaultMaxRepeatedCalls = 3;
+const defaultMaxRepeatedCalls = 3;
+
+/** So often an answer of words is gone on with. With 16,000 tokens an answer, a book. */
+const defaultMaxContinuations = 8;
 
 /** So often in a row the model may write nothing but unreadable or cut calls and be told so, before the run is given up. */
 const maxCorrections = 2;
+
+/** So often in a row it may write nothing but calls of no tool, or with arguments that do not fit. More than above: it reads what is wrong, and may come nearer. */
+const maxMisfits = 4;
 
 /** An answer shorter than this is of no use: a budget that buys less is used up. Tokens. */
 const leastUsefulAnswer = 16;
@@ -75,12 +81,18 @@ const isUnreadable = (answer: AssistantMessage): boolean =>
 
 const isCut = (answer: AssistantMessage): boolean => calls(answer) && answer.status === "interrupted";
 
-/** In how many steps in a row, up to the end of the history, the model made exactly the same calls. */
-const repetitions = (answers: readonly AssistantMessage[]): number => {
-  const [last] = answers;
-  if (!last || !calls(last)) return 0;
-  const same = signature(last);
-  return runLength(answers, (answer) => calls(answer) && signature(answer) === same);
+/** Longer rounds than this are not looked for. Steps. */
+const longestRound = 4;
+
+/** How many steps make up a round that the model has gone through `rounds` times now, with exactly the same calls; null: it goes in no circle. */
+const roundLength = (answers: readonly AssistantMessage[], rounds: number): number | null => {
+  const calling = answers.slice(0, Math.min(runLength(answers, calls), longestRound * rounds));
+  const signatures = calling.map(signature);
+  for (let length = 1; length * rounds <= signatures.length; length += 1) {
+    const newest = signatures.slice(0, length * rounds);
+    if (newest.every((one, index) => one === newest[index % length])) return length;
+  }
+  return null;
 };
 
 export interface Refusal {
@@ -90,18 +102,22 @@ export interface Refusal {
   code: RunErrorCode | null;
 }
 
+export interface RefusalInput {
+  /** Ends with the newest answer; one that is `interrupted` was cut by the output limit. */
+  history: readonly AgentMessage[];
+  limits: AgentLimits;
+  /** Could this call run, as far as its tool and its arguments are concerned? */
+  fits: (call: ToolCallRequest) => boolean;
+}
+
 /**
  * Why none of the calls of the newest answer may run; null when they may. Read from the conversation and not counted beside it, so that
  * it survives a change of worker.
- * @param history ends with that answer
  */
-export const refusalOf = (
-  history: readonly AgentMessage[],
-  finish: FinishReason,
-  maxRepeatedCalls: number,
-): Refusal | null => {
+export const refusalOf = ({ history, limits, fits }: RefusalInput): Refusal | null => {
   const answers = recentAnswers(history);
-  if (finish === "length" && answers[0] && calls(answers[0])) {
+  const rounds = limits.maxRepeatedCalls ?? defaultMaxRepeatedCalls;
+  if (answers[0] && isCut(answers[0])) {
     return {
       toModel: "Not run: the answer was cut by the output limit before it was complete. Make a smaller call.",
       code: runLength(answers, isCut) > maxCorrections ? "output_truncated" : null,
@@ -110,7 +126,26 @@ export const refusalOf = (
   if (runLength(answers, isUnreadable) > maxCorrections) {
     return { toModel: "Not run: the arguments could not be read, once more.", code: "model_malformed" };
   }
-  const repeated = repetitions(answers);
-  if (repeated < maxRepeatedCalls) return null;
-  return { toModel: `Not run: the same call ${repeated} times in a row.`, code: "repeated_tool_call" };
+  const isUseless = (answer: AssistantMessage) => calls(answer) && !answer.tool_calls.some(fits);
+  if (runLength(answers, isUseless) > maxMisfits) {
+    return { toModel: "Not run: no call fits a tool, once more.", code: "model_malformed" };
+  }
+  const length = roundLength(answers, rounds);
+  if (length === null) return null;
+  const what = length === 1 ? "call" : `${length} steps`;
+  return { toModel: `Not run: the same ${what} ${rounds} times in a row.`, code: "repeated_tool_call" };
+};
+
+/**
+ * What an answer of words means that the output limit has cut: null, it is gone on with.
+ * @param history ends with that answer
+ * @param boundByBudget it was the budget that set the limit
+ */
+export const stopAfterCut = (
+  history: readonly AgentMessage[],
+  limits: AgentLimits,
+  boundByBudget: boolean,
+): RunErrorCode | null => {
+  if (boundByBudget) return "budget_exceeded";
+  return partsAtEnd(history) > (limits.maxContinuations ?? defaultMaxContinuations) ? "output_truncated" : null;
 };

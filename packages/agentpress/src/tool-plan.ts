@@ -56,10 +56,18 @@ export const planCalls = (set: ToolSet, calls: readonly WrittenCall[]): PlannedC
     return plan(request, problemOf({ name: call.name, args: value }, tool, set), tool);
   });
 
+/** Raw text is what is stored of a call that could not be read, or that was not whole though its text can be read. */
+const unreadText = (text: string): string => {
+  const parsed = parseArguments(text);
+  return parsed.ok ? "Not run: the call was not whole. Make it again." : parsed.problem;
+};
+
 /** The same for a call that was already stored, of an earlier attempt. */
 export const planStoredCall = (set: ToolSet, request: ToolCallRequest): PlannedCall => {
-  const tool = set.tools.find((candidate) => candidate.name === request.name) ?? null;
-  return plan(request, problemOf({ name: request.name, args: request.arguments }, tool, set), tool);
+  const { name, arguments: args } = request;
+  const tool = set.tools.find((candidate) => candidate.name === name) ?? null;
+  if (tool !== null && typeof args === "string") return plan(request, unreadText(args), tool);
+  return plan(request, problemOf({ name, args }, tool, set), tool);
 };
 
 /** The calls as they are, none of which will run. */

@@ -2,6 +2,7 @@ import type { Message } from "@cortex/contracts";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type AgentMessage, textOf, toolMessage, userMessage } from "../messages.ts";
+import { asAsked } from "./continuation.ts";
 import { fromStored, wellFormedHistory } from "./history.ts";
 
 const says = (text: string, status: "complete" | "interrupted" = "complete"): AgentMessage => ({
@@ -40,13 +41,16 @@ test("a lost result is said to be lost, an ownerless one is left out", () => {
 });
 
 test("empty messages are left out, a cut answer is marked", () => {
-  const history = wellFormedHistory([
-    userMessage("x"),
-    says(""),
-    { role: "user", content: [] },
-    says("half", "interrupted"),
-  ]);
-  expect(sketch(history)).toBe("u a()");
+  const history = asAsked(
+    wellFormedHistory([
+      userMessage("x"),
+      says(""),
+      { role: "user", content: [] },
+      says("half", "interrupted"),
+      userMessage("y"),
+    ]),
+  );
+  expect(sketch(history)).toBe("u a() u");
   expect(textOf(history[1]?.content ?? [])).toBe("half\n[This answer was interrupted here.]");
 });
 

@@ -1,10 +1,8 @@
 import type { Message } from "@cortex/contracts";
-import { type AgentMessage, type AssistantMessage, textContent, type ToolMessage, toolMessage } from "../messages.ts";
+import { type AgentMessage, type ToolMessage, toolMessage } from "../messages.ts";
 
 /** Stands where a result should: the run that made the call ended before it was recorded. */
 const lostResult = "No result was recorded for this call. It is not known whether it happened.";
-
-const interruptionNote = "[This answer was interrupted here.]";
 
 /** A stored message as the engine takes it. */
 export const fromStored = (message: Message): AgentMessage => {
@@ -24,11 +22,6 @@ export const fromStored = (message: Message): AgentMessage => {
       return { id, role: "tool", content: message.content, tool_call_id: message.tool_call_id ?? "" };
   }
 };
-
-const marked = (message: AssistantMessage): AssistantMessage =>
-  message.status === "complete" || message.content.length === 0
-    ? message
-    : { ...message, content: [...message.content, ...textContent(interruptionNote)] };
 
 /**
  * A conversation that every provider accepts, in the order in which they want it: each assistant message with calls is followed by
@@ -52,7 +45,7 @@ export const wellFormedHistory = (messages: readonly AgentMessage[]): AgentMessa
       continue;
     }
     if (message.content.length === 0 && message.tool_calls.length === 0) continue;
-    history.push(marked(message));
+    history.push(message);
     for (const call of message.tool_calls) {
       history.push(results.get(call.id)?.shift() ?? toolMessage(call.id, lostResult));
     }

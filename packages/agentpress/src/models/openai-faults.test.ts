@@ -191,7 +191,8 @@ const faults: {
     answers: [streams([textPiece("Once"), ...ending("length")])],
     code: "output_truncated",
     retryable: false,
-    requests: 1,
+    // It is gone on with eight times.
+    requests: 9,
   },
   {
     name: "a call cut by the limit",

@@ -37,8 +37,11 @@ type Place =
  */
 export interface XmlParser {
   push(text: string): ModelEvent[];
-  /** The answer is over: gives out what was held back. A call that is not closed is said to be so, and must not run. */
-  end(): ModelEvent[];
+  /**
+   * The answer is over: gives out what was held back. A call that is not closed is said to be so, and must not run.
+   * @param cut by the output limit, so that it may be gone on with: then half of a tag is not text, it will be written again
+   */
+  end(cut: boolean): ModelEvent[];
   /** How many calls were begun. */
   readonly calls: number;
   /** What the model writes now is invented; ask it nothing more. */
@@ -275,8 +278,9 @@ export const startXmlParser = (tags: XmlTags, find: FindTool): XmlParser => {
       read();
       return given();
     },
-    end: () => {
-      if (place.in === "text") say(calls > 0 ? (space + input).trimEnd() : space + input);
+    end: (cut) => {
+      const rest = space + (cut ? "" : input);
+      if (place.in === "text") say(calls > 0 ? rest.trimEnd() : rest);
       else if (place.in !== "void") {
         if (place.in === "tag" && place.of === "call") beginCall(readAttributes(place.text));
         blame(

@@ -52,7 +52,7 @@ export const withXmlTools = (model: Model, { mark, when = () => true }: XmlTools
           }
           break;
         case "finish":
-          yield* parser.end();
+          yield* parser.end(event.reason === "length");
           yield event.reason === "stop" && parser.calls > 0 ? { type: "finish", reason: "tool_calls" } : event;
           break;
         case "tool_call":

@@ -29,7 +29,16 @@ export function planAnswer(turn: Turn): Answer {
   const finish = directives.finish ?? (calls.length > 0 ? "tool_calls" : "stop");
   const numbered = directives.tokens !== null && calls.length === 0 && directives.say === null;
   const text = numbered ? numberedWords(directives.tokens ?? 0, directives.chunk) : pieces(line.text, directives.chunk);
-  return { reasoning, text, calls, finish };
+  return { reasoning, text: turn.said === null ? text : behind(turn.said, text), calls, finish };
+}
+
+/** What is left of an answer of which this much was said. */
+function* behind(said: string, text: Iterable<string>): Generator<string> {
+  let skip = said.length;
+  for (const chunk of text) {
+    if (chunk.length > skip) yield chunk.slice(skip);
+    skip = Math.max(0, skip - chunk.length);
+  }
 }
 
 function playLine(turn: Turn): Line {

@@ -1,6 +1,7 @@
 import type { Directives } from "./directives.ts";
 import { parseDirectives } from "./parse-directives.ts";
 import type { ChatRequest } from "./request/chat-request.ts";
+import type { ChatMessage } from "./request/messages.ts";
 import type { OfferedTool } from "./request/tools.ts";
 
 /** One finished tool call of the turn. `text` is the content of its tool message, the only thing a script may build on. */
@@ -23,16 +24,25 @@ export interface Turn {
   /** Answers of this turn so far, and how many of them called tools. */
   answers: number;
   answersWithCalls: number;
+  /** What it has said of an answer that it is asked to go on with; null: it is asked for a new one. */
+  said: string | null;
   tools: readonly OfferedTool[];
 }
 
+/** An engine that asks for the rest of an answer which the output limit cut. It begins no turn. */
+const isContinuation = ({ role, text }: ChatMessage): boolean =>
+  role === "user" && text.startsWith("[Your answer was cut by the output limit.");
+
 /** Throws `ModelError` (400) for directives that cannot be obeyed. */
 export function readTurn({ messages, tools }: ChatRequest): Turn {
-  const start = messages.findLastIndex(({ role }) => role === "user");
+  const start = messages.findLastIndex((message) => message.role === "user" && !isContinuation(message));
   const user = messages[start];
   const { directives, rest } = parseDirectives(user?.text ?? "");
   const fileNames = user?.role === "user" ? user.fileNames : [];
-  const turn: Turn = { prompt: rest, directives, fileNames, results: [], answers: 0, answersWithCalls: 0, tools };
+  const [cut, last] = messages.slice(-2);
+  const said = cut?.role === "assistant" && last !== undefined && isContinuation(last) ? cut.text : null;
+  const begun = { results: [], answers: 0, answersWithCalls: 0 };
+  const turn: Turn = { prompt: rest, directives, fileNames, ...begun, said, tools };
   const names = new Map<string, string>();
   for (const message of messages.slice(start + 1)) {
     if (message.role === "assistant") {
