@@ -88,6 +88,24 @@ test("unknown tools and malformed arguments are results, not ends", async () => 
   }
 });
 
+test("a model without tool calls of its own uses tools all the same", async () => {
+  const content = "007\n</arg> <call name=x> & more";
+  const { runId, threadId } = await place.start(
+    `[[tool=create_file ${JSON.stringify({ path: "in-text.txt", content })}]] [[tool=read_file {"path":"in-text.txt"}]] [[badargs=calculator]]`,
+    { model: "demo-xml" },
+  );
+  expect(await place.ended(runId)).toMatchObject({ status: "completed" });
+  const [written, read, broken] = (await place.events(runId)).filter((event) => event.type === "tool_call.completed");
+  expect(written).toMatchObject({ name: "create_file", is_error: false, effect_state: "done" });
+  expect(read?.type === "tool_call.completed" && read.result).toContain("</arg> <call name=x> & more");
+  expect(broken).toMatchObject({ name: "calculator", is_error: true, effect_state: "none" });
+  // The tags are the engine's own affair: nobody reads them in the thread.
+  const texts = (await place.messages(threadId))
+    .map((message) => message.text ?? "")
+    .filter((text) => text !== content);
+  expect(texts.join("\n")).not.toMatch(/<(call|arg|result)-/);
+});
+
 test("tools are narrowed by the run", async () => {
   const { runId } = await place.start('[[tool=calculator {"expression":"1+1"}]]', { tools: ["read_file"] });
   await place.ended(runId);

@@ -117,7 +117,10 @@ export const createWorkplace = async () => {
     };
   };
 
-  const start = async (prompt: string, options: { tools?: string[]; maxCostUsd?: string; threadId?: string } = {}) => {
+  const start = async (
+    prompt: string,
+    options: { tools?: string[]; maxCostUsd?: string; threadId?: string; model?: string } = {},
+  ) => {
     const threadId = options.threadId ?? (await aThread(database.owner, { accountId: user.accountId })).threadId;
     const started = await startRun(deps, {
       userId: user.userId,
@@ -125,7 +128,7 @@ export const createWorkplace = async () => {
       threadId,
       requestId: "test",
       agentId: null,
-      model: null,
+      model: options.model ?? null,
       prompt,
       maxCostUsd: options.maxCostUsd ?? null,
       tools: options.tools ?? null,

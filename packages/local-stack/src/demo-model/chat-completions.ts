@@ -7,6 +7,7 @@ import type { Json } from "./model-error.ts";
 import type { RecordedRequest } from "./recorded-requests.ts";
 import { parseChatRequest } from "./request/chat-request.ts";
 import { planAnswer } from "./script.ts";
+import { withCallsInText } from "./text-calls.ts";
 import { readTurn } from "./turn.ts";
 import { createOutlet, gone } from "./wire/outlet.ts";
 import { sendJson, sendPage } from "./wire/plain-answers.ts";
@@ -40,8 +41,9 @@ export async function answerChat(
     await gone(createOutlet(response).signal);
     return;
   }
-  const answer =
+  const planned =
     fault?.kind === "empty" ? { reasoning: [], text: [], calls: [], finish: "stop" as const } : planAnswer(turn);
+  const answer = request.mark === null ? planned : withCallsInText(planned, request.mark);
   const streamFault = fault === null || fault.kind === "empty" ? null : fault;
   const id = `chatcmpl-${randomBytes(12).toString("hex")}`;
   const created = Math.floor(Date.now() / 1000);

@@ -123,7 +123,7 @@ test("max_tokens cuts the answer and says so", async () => {
 test("models and health", async () => {
   const ids = [];
   for await (const { id } of client.models.list()) ids.push(id);
-  expect(ids).toEqual(["demo"]);
+  expect(ids).toEqual(["demo", "demo-xml"]);
   expect(await client.models.retrieve("demo")).toMatchObject({ id: "demo", object: "model" });
   const health = await fetch(new URL("/health", model.url));
   expect([health.status, await health.json()]).toEqual([200, { status: "ok" }]);
@@ -190,4 +190,32 @@ test("closing drops open answers and frees the port", async () => {
   await expect(startDemoModel({ port: own.port })).rejects.toMatchObject({ code: "EADDRINUSE" });
   await again.close();
   await again.close();
+});
+
+test("asked to go on with an answer that was cut, it says the rest", async () => {
+  const note = "[Your answer was cut by the output limit. Go on.]";
+  let said = "";
+  const finishes: string[] = [];
+  for (let part = 0; part < 3; part += 1) {
+    const asked = { role: "user" as const, content: "[[tokens=250]]" };
+    const before =
+      said === ""
+        ? []
+        : [
+            { role: "assistant" as const, content: said },
+            { role: "user" as const, content: note },
+          ];
+    const answer = await client.chat.completions.create({
+      model: "demo",
+      stream: true,
+      max_tokens: 100,
+      messages: [asked, ...before],
+    });
+    for await (const { choices } of answer) {
+      said += choices[0]?.delta.content ?? "";
+      if (choices[0]?.finish_reason) finishes.push(choices[0].finish_reason);
+    }
+  }
+  expect(finishes).toEqual(["length", "length", "stop"]);
+  expect(said).toBe(demoText(250));
 });

@@ -6,7 +6,7 @@ import type { FaultCounter } from "./fault-counter.ts";
 import { ModelError } from "./model-error.ts";
 import type { RecordedRequest, RequestRecord } from "./recorded-requests.ts";
 import { readJsonBody } from "./request/body.ts";
-import { MODEL_NAME } from "./request/chat-request.ts";
+import { MODEL_NAME, TEXT_MODEL_NAME } from "./request/chat-request.ts";
 import { EXAMPLES } from "./scenes/greeting.ts";
 import { sendJson, sendPage } from "./wire/plain-answers.ts";
 
@@ -24,14 +24,18 @@ interface Exchange {
 }
 
 const MODEL = { id: MODEL_NAME, object: "model", created: 1_767_225_600, owned_by: "cortex-demo" };
+const TEXT_MODEL = { ...MODEL, id: TEXT_MODEL_NAME };
 
 type Handler = (deps: RouteDeps, exchange: Exchange) => Promise<void> | void;
 
 const ROUTES: Record<string, Record<string, Handler>> = {
   "/": { GET: (_deps, { response }) => sendPage(response, 200, frontPage(), "text/plain") },
   "/health": { GET: (_deps, { response }) => sendJson(response, 200, { status: "ok" }) },
-  "/v1/models": { GET: (_deps, { response }) => sendJson(response, 200, { object: "list", data: [MODEL] }) },
+  "/v1/models": {
+    GET: (_deps, { response }) => sendJson(response, 200, { object: "list", data: [MODEL, TEXT_MODEL] }),
+  },
   [`/v1/models/${MODEL_NAME}`]: { GET: (_deps, { response }) => sendJson(response, 200, MODEL) },
+  [`/v1/models/${TEXT_MODEL_NAME}`]: { GET: (_deps, { response }) => sendJson(response, 200, TEXT_MODEL) },
   "/v1/chat/completions": { POST: chatCompletions },
 };
 
@@ -80,7 +84,7 @@ function refusal(status: number, message: string): ConstructorParameters<typeof 
 function frontPage(): string {
   return [
     "The scripted demo model: an OpenAI-compatible server without a language model behind it.",
-    `Base URL: /v1, model: ${MODEL_NAME}`,
+    `Base URL: /v1, models: ${MODEL_NAME}, and ${TEXT_MODEL_NAME} without tool calls of its own`,
     `Prompts that it plays:\n${EXAMPLES.join("\n")}`,
     `Directives, anywhere in the last user message:\n${directiveList()}`,
     "",

@@ -1,10 +1,14 @@
 import { type Json, type JsonObject, ModelError, invalidRequest, isObject } from "../model-error.ts";
 import { type ChatMessage, parseMessages } from "./messages.ts";
+import { readTextTools } from "./text-tools.ts";
 import { type OfferedTool, parseTools } from "./tools.ts";
 import { promptTokens } from "./prompt-tokens.ts";
 
-/** The one model this server has; its name says what it is. */
+/** The model of this server; its name says what it is. */
 export const MODEL_NAME = "demo";
+
+/** The same without tool calls of its own: an engine has to teach it to write them in its text. */
+export const TEXT_MODEL_NAME = "demo-xml";
 
 /** A `chat.completions` request that passed every check. */
 export interface ChatRequest {
@@ -13,6 +17,8 @@ export interface ChatRequest {
   stream: boolean;
   includeUsage: boolean;
   maxTokens: number | null;
+  /** What calls in the text carry; null: calls are not part of the text. */
+  mark: string | null;
   promptTokens: number;
 }
 
@@ -41,9 +47,14 @@ export function parseChatRequest(body: Json): ChatRequest {
   const tools = parseTools(body["tools"]);
   const usable = checkToolChoice(body, tools) === "none" ? [] : tools;
   const messages = parseMessages(body["messages"]);
+  if (body["model"] === TEXT_MODEL_NAME && tools.length > 0) {
+    throw invalidRequest("tools", `The model '${TEXT_MODEL_NAME}' does not support tools.`);
+  }
+  const inText = body["model"] === TEXT_MODEL_NAME ? readTextTools(messages) : null;
   return {
-    messages,
-    tools: usable,
+    messages: inText?.messages ?? messages,
+    tools: inText?.tools ?? usable,
+    mark: inText?.mark ?? null,
     stream,
     includeUsage: parseStreamOptions(body["stream_options"], stream),
     maxTokens: positiveOrNull(body, "max_completion_tokens") ?? positiveOrNull(body, "max_tokens"),
@@ -53,10 +64,10 @@ export function parseChatRequest(body: Json): ChatRequest {
 
 function checkModel(model: Json | undefined): void {
   if (typeof model !== "string" || model === "") throw invalidRequest("model", "You must provide a model parameter.");
-  if (model === MODEL_NAME) return;
+  if (model === MODEL_NAME || model === TEXT_MODEL_NAME) return;
   throw new ModelError({
     status: 400,
-    message: `The model \`${model}\` does not exist. This server has one model: \`${MODEL_NAME}\`.`,
+    message: `The model \`${model}\` does not exist. This server has \`${MODEL_NAME}\` and \`${TEXT_MODEL_NAME}\`.`,
     type: "invalid_request_error",
     code: "model_not_found",
     param: "model",
