@@ -60,6 +60,21 @@ export const WorkerEnv = z.object({
     .default("auto")
     .describe("where tools act: local (bubblewrap), virtual (just-bash), auto: the better one that works here"),
   SANDBOX_HOME: z.string().min(1).default(".cortex/sandboxes").describe("folder of the local sandboxes' workspaces"),
+  SEARCH_PROVIDER: z
+    .enum(["auto", "tavily", "brave", "none"])
+    .default("auto")
+    .describe("who searches the web for agents; auto: whose key is there, Tavily before Brave"),
+  TAVILY_API_KEY: z.string().min(1).optional().describe("key for Tavily's search"),
+  BRAVE_API_KEY: z.string().min(1).optional().describe("key for Brave's search"),
+  EGRESS_ALLOW: z
+    .string()
+    .default("")
+    .transform((list) => list.split(",").flatMap((entry) => entry.trim() || []))
+    .refine(
+      (list) => list.every((entry) => /^(?:\[[\da-f:.]+\]|[^\s:/@[\]]+):\d{1,5}$/i.test(entry)),
+      "must be host:port, host:port, …",
+    )
+    .describe("host:port that agents may reach although it is not on the public internet, separated by commas"),
   RUN_LEASE_MS: milliseconds.default(15_000).describe("how long a claim is good for without a heartbeat"),
   RUN_HEARTBEAT_MS: milliseconds.default(1_000).describe("heartbeat; less than half of RUN_LEASE_MS"),
   RUN_SWEEP_MS: milliseconds.default(2_000).describe("how often lost runs are looked for; at most RUN_LEASE_MS"),
@@ -119,7 +134,7 @@ const readEnv = (source: Record<string, string | undefined> = process.env): Work
     const lines = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
     throw new Error(`the worker cannot start with this environment:\n${lines.join("\n")}`);
   }
-  const wrong = wrongTimes(parsed.data) ?? halfGiven(parsed.data);
+  const wrong = wrongTimes(parsed.data) ?? halfGiven(parsed.data) ?? missingKey(parsed.data);
   if (wrong !== null) throw new Error(`the worker cannot start: ${wrong}`);
   // Read again by main.ts; here it only refuses.
   planFaults(parsed.data);
@@ -144,6 +159,15 @@ const halfGiven = (env: WorkerEnv): string | null => {
     return "OTLP_TRACES_HEADERS is a list like name=value,name=value";
   // Otherwise the first silence would end an answer that may be tried twice.
   if (env.MODEL_TOTAL_MS <= env.MODEL_FIRST_BYTE_MS) return "MODEL_TOTAL_MS must be more than MODEL_FIRST_BYTE_MS";
+  return null;
+};
+
+/** A provider that was chosen by name needs its key. */
+const missingKey = (env: WorkerEnv): string | null => {
+  if (env.SEARCH_PROVIDER === "tavily" && env.TAVILY_API_KEY === undefined)
+    return "SEARCH_PROVIDER is tavily and TAVILY_API_KEY is not set";
+  if (env.SEARCH_PROVIDER === "brave" && env.BRAVE_API_KEY === undefined)
+    return "SEARCH_PROVIDER is brave and BRAVE_API_KEY is not set";
   return null;
 };
 

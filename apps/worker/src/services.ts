@@ -1,6 +1,13 @@
 import { hostname } from "node:os";
 import { type LiveCatalogue, openLiveCatalogue } from "@cortex/agentpress/catalogue";
-import { type ContextSettings, createOpenAiModel, discoverTools, type Model, type Tool } from "@cortex/agentpress";
+import {
+  type ContextSettings,
+  createOpenAiModel,
+  discoverTools,
+  type Model,
+  type Tool,
+  type Web,
+} from "@cortex/agentpress";
 import { type Db, openDatabase } from "@cortex/db";
 import {
   connectRedis,
@@ -24,6 +31,7 @@ import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandb
 import { openTraceTargets, type TraceTarget } from "@cortex/traces";
 import type { WorkerEnv } from "./env.ts";
 import { traceSettings } from "./trace-settings.ts";
+import { openWayOut } from "./way-out.ts";
 
 /** Everything that the jobs of a worker may reach. */
 export interface WorkerServices {
@@ -44,6 +52,7 @@ export interface WorkerServices {
   tools: readonly Tool[];
   context: ContextSettings;
   traceTargets: readonly TraceTarget[];
+  web: Web;
   openSandbox: (project: { accountId: string; projectId: string }, outlast: Outlast) => OpenSandbox;
 }
 
@@ -142,6 +151,7 @@ export const openServices = async (
       assumedWindow: env.CONTEXT_ASSUMED_WINDOW,
       ...(env.CONTEXT_SUMMARY_MODEL === undefined ? {} : { summaryModel: env.CONTEXT_SUMMARY_MODEL }),
     },
+    web: openWayOut(env, { log }),
     openSandbox: (project, outlast) => openSandboxLazily({ db: database.db, provider, log, outlast }, project),
   };
 };

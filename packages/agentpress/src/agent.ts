@@ -8,6 +8,7 @@ import type { ModelCatalogue, ModelPrice } from "./models/catalogue.ts";
 import type { Tool } from "./tool.ts";
 import type { ToolContext } from "./tool-context.ts";
 import type { UnfinishedCall } from "./tool-calls.ts";
+import type { Web } from "./web/web.ts";
 
 export interface AgentDeps {
   model: Model;
@@ -18,6 +19,8 @@ export interface AgentDeps {
   hooks?: AgentHooks;
   /** Without it, tools that need a computer fail and say why. */
   openSandbox?: OpenSandbox;
+  /** Without it, tools that need the web fail and say why. */
+  web?: Web;
   /** Reads a message of the conversation that is no longer sent, for `expand_message`. */
   readMessage?: ToolContext["readMessage"];
   /** Longest waits before a broken or empty answer is asked for again, milliseconds; as many as there are retries. */

@@ -22,6 +22,7 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
     ["edit_file", "once"],
     ["execute_command", "once"],
     ["expand_message", "pure"],
+    ["fetch_page", "pure"],
     ["kill_process", "idempotent"],
     ["list_files", "pure"],
     ["list_processes", "pure"],
@@ -31,6 +32,7 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
     ["search_files", "pure"],
     ["start_process", "once"],
     ["view_image", "pure"],
+    ["web_search", "pure"],
   ]);
   for (const tool of tools) {
     expect(tool).toMatchObject({ parameters: { type: "object", additionalProperties: false } });

@@ -24,3 +24,8 @@ export type { UnfinishedCall } from "./tool-calls.ts";
 export type { StoredText, ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
 export { callsToolsInText } from "./xml/tool-calling.ts";
 export { withXmlTools, type XmlToolsOptions } from "./xml/with-xml-tools.ts";
+export { createBraveSearch } from "./web/brave.ts";
+export { openWeb } from "./web/open-web.ts";
+export type { FoundPage, Recency, SearchProvider, SearchQuery } from "./web/search.ts";
+export { createTavilySearch } from "./web/tavily.ts";
+export type { Web } from "./web/web.ts";

@@ -9,10 +9,12 @@ import type { EndedCommand } from "./sandbox-kills.ts";
 import type { Tool } from "./tool.ts";
 import type { PlannedCall } from "./tool-plan.ts";
 import type { ToolContext } from "./tool-context.ts";
+import type { Web } from "./web/web.ts";
 
 export interface ToolCallDeps {
   /** Null: this run has none. */
   sandbox: RunSandbox | null;
+  web?: Web | undefined;
   log: Logger | null;
   /** Left out: this run cannot read what is no longer sent. */
   readMessage?: ToolContext["readMessage"];
@@ -122,6 +124,7 @@ const contextOf = (
     }),
   openedSandbox: () => deps.sandbox?.opened() ?? null,
   ...(deps.readMessage ? { readMessage: deps.readMessage } : {}),
+  ...(deps.web ? { web: deps.web } : {}),
   now: () => new Date(),
 });
 

@@ -2,6 +2,7 @@ import type { EffectState } from "@cortex/contracts";
 import type { OpenSandbox, Sandbox } from "@cortex/sandbox/port";
 import type { ToolImage } from "./messages.ts";
 import type { EndedCommand } from "./sandbox-kills.ts";
+import type { Web } from "./web/web.ts";
 
 /** What a tool may use. Everything that it does must end when `signal` is aborted; the reason says why. */
 export interface ToolContext {
@@ -18,6 +19,8 @@ export interface ToolContext {
   openedSandbox?: () => Sandbox | null;
   /** A message of this conversation by its id, or the result of a tool call by the call's; null if there is none. Without it: not available. */
   readMessage?(id: string): Promise<StoredText | null>;
+  /** The way to the web. Without it: none. */
+  web?: Web;
   now(): Date;
 }
 

@@ -57,6 +57,7 @@ export const driveEngine = async (
         const found = await readStoredMessage(services.db, { accountId, threadId, id });
         return found && { role: found.role, text: textOf(found.content) };
       },
+      web: services.web,
       log: services.log,
     },
     agentInput(run, input, { heldMs: lease.heldMs(), context: services.context }),
