@@ -12,6 +12,7 @@ import type { Api, ApiContext } from "./request-context.ts";
 import { traceRequests } from "./request-trace.ts";
 import { registerAgentVersions } from "./routes/agent-versions.ts";
 import { registerAgents } from "./routes/agents.ts";
+import { registerApprovals } from "./routes/approvals.ts";
 import { registerBilling } from "./routes/billing.ts";
 import { registerCatalogue } from "./routes/catalogue.ts";
 import { registerHealth } from "./routes/health.ts";
@@ -40,6 +41,7 @@ const createApi = (services: ApiServices): Api => {
   registerMessages(api, services);
   registerStarts(api, services);
   registerRuns(api, services);
+  registerApprovals(api, services);
   registerStream(api, services);
   registerStreamTicket(api, services);
   registerAgents(api, services);

@@ -55,6 +55,8 @@ export const appearanceOf = (code: ErrorCode): Appearance => {
       return final(409, "Project deleted");
     case "conflict":
       return final(409, "Conflict");
+    case "approval_mismatch":
+      return final(409, "Approval mismatch");
     case "idempotency_key_in_use":
       return passing(409, "Idempotency key in use", 1_000);
     case "body_too_large":

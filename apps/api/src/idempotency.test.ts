@@ -59,6 +59,7 @@ test("every POST honours the key, but for those that may be repeated as they are
     .filter(({ method, canonical }) => method === "POST" && !creating.some((route) => route.canonical === canonical))
     .map(({ canonical }) => canonical);
   expect([...new Set(others)].toSorted()).toEqual([
+    "POST /agent-run/:agent_run_id/approvals/:tool_call_id",
     "POST /agent-run/:agent_run_id/stop",
     "POST /agent-run/:agent_run_id/stream-ticket",
   ]);

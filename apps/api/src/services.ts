@@ -14,8 +14,16 @@ import {
 } from "@cortex/events";
 import type { Lifetime, Logger } from "@cortex/observability";
 import { createProducer } from "@cortex/queue";
-import { closeLog, type StartRunDeps, type StopRunDeps } from "@cortex/runs";
+import {
+  admitRuns,
+  closeLog,
+  type DecideApprovalDeps,
+  type Deliver,
+  type StartRunDeps,
+  type StopRunDeps,
+} from "@cortex/runs";
 import { createBackground } from "./background.ts";
+import { createArgumentsCheck } from "./edited-arguments.ts";
 import type { ApiEnv } from "./env.ts";
 import { createReadiness, type Readiness } from "./readiness.ts";
 import { createRunChoices, type RunChoices } from "./run-choices.ts";
@@ -33,6 +41,7 @@ export interface ApiServices {
   tickets: StreamTickets;
   start: StartRunDeps;
   stop: StopRunDeps;
+  approvals: DecideApprovalDeps;
   choices: RunChoices;
   eventLog: EventLog;
   tails: Tails;
@@ -43,6 +52,9 @@ export interface ApiServices {
   readiness: Readiness;
   webOrigins: readonly string[];
 }
+
+/** Whoever comes back from a wait is one; the rest is the workers' business. */
+const admissionBatch = 10;
 
 /** Opens everything the API needs, in the order in which it must be closed last in, first out. Wiring only. */
 export const openServices = async (
@@ -80,6 +92,7 @@ export const openServices = async (
   const background = createBackground(log);
   lifetime.opened("background", () => background.settled());
 
+  const deliver: Deliver = (delivery) => producer.deliver(delivery);
   const issuer = env.SUPABASE_JWT_ISSUER ?? `${env.SUPABASE_URL.replace(/\/+$/, "")}/auth/v1`;
   const keys = createProjectKeys({ url: `${env.SUPABASE_URL.replace(/\/+$/, "")}/auth/v1/.well-known/jwks.json`, log });
   const { MODEL_BASE_URL: baseURL, MODEL_API_KEY: apiKey, MODEL_REFRESH_MS: everyMs } = env;
@@ -100,7 +113,7 @@ export const openServices = async (
     tickets: createStreamTickets(env.STREAM_TICKET_SECRET),
     start: {
       db,
-      deliver: (delivery) => producer.deliver(delivery),
+      deliver,
       defaultModel: env.DEFAULT_MODEL,
       checkModel: choices.checkModel,
     },
@@ -108,6 +121,11 @@ export const openServices = async (
       db,
       announceStop: (runId) => background.add("announce a stop", publishStop(redis, runId)),
       closeLog: (run) => background.add("close a log", closeLog({ db, log, eventLog }, run)),
+    },
+    approvals: {
+      db,
+      checkArguments: createArgumentsCheck(choices.tools),
+      admitSoon: () => background.add("admit a run", admitRuns({ db, deliver }, { batch: admissionBatch })),
     },
     choices,
     eventLog,

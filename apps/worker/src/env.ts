@@ -86,6 +86,9 @@ export const WorkerEnv = z.object({
   RUN_MAX_WAIT_MS: milliseconds
     .default(30 * 60 * 1_000)
     .describe("how long one step of a run may wait for a model's provider that lets nobody through"),
+  APPROVAL_MAX_WAIT_MS: milliseconds
+    .default(7 * 24 * 60 * 60 * 1_000)
+    .describe("how long a run may wait for a person's decision before it fails with approval_expired"),
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin").describe("the host's, where bubblewrap is looked for"),
   LANGFUSE_PUBLIC_KEY: z.string().min(1).optional().describe("traces of runs go to Langfuse; with LANGFUSE_SECRET_KEY"),
   LANGFUSE_SECRET_KEY: z.string().min(1).optional().describe("see LANGFUSE_PUBLIC_KEY"),

@@ -74,6 +74,7 @@ export const openServices = async (
     sweepMs: env.RUN_SWEEP_MS,
     maxRunMs: env.RUN_MAX_MS,
     maxWaitMs: env.RUN_MAX_WAIT_MS,
+    maxApprovalMs: env.APPROVAL_MAX_WAIT_MS,
   };
   const database = openDatabase({
     url: env.DATABASE_URL,

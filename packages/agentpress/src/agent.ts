@@ -1,4 +1,4 @@
-import type { KilledCommand, RunErrorCode, ToolCallRequest, Usage, Usd } from "@cortex/contracts";
+import type { KilledCommand, OpenApproval, RunErrorCode, ToolCallRequest, Usage, Usd } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
 import type { OpenSandbox } from "@cortex/sandbox/port";
 import type { CompletedAnswer } from "./events.ts";
@@ -87,7 +87,17 @@ export type PendingToolCall =
   /** Never begun, or harmless to repeat: it runs first. */
   | { call: ToolCallRequest; state: "run" }
   /** Begun and not settled: it is not repeated, and the model is told that nobody knows. */
-  | { call: ToolCallRequest; state: "unknown" };
+  | { call: ToolCallRequest; state: "unknown" }
+  /** Nobody has decided about it yet: no call of the step acts, and the engine ends with `waiting` again. */
+  | { call: ToolCallRequest; state: "awaiting" }
+  /** A person has decided about the call that `digest` stands for, and it has not begun, or is harmless to repeat. */
+  | { call: ToolCallRequest; state: "decided"; digest: string; decision: CallDecision };
+
+/** What a person decided. The comment of a rejection or a change is for the model. */
+export type CallDecision =
+  | { kind: "approve" }
+  | { kind: "reject"; comment: string | null }
+  | { kind: "edit"; arguments: ToolCallRequest["arguments"]; comment: string | null };
 
 export interface AgentInput {
   runId: string;
@@ -161,6 +171,16 @@ export type AgentOutcome = AgentTotals &
         message: string;
         /** What the provider asks for; null: it does not say. */
         retryAfterMs: number | null;
+      }
+    | {
+        /**
+         * Some calls of the last answer need a person, so none of its calls has acted. Run the agent again when all of them are decided, with
+         * the same `firstStep` and the calls as `pendingToolCalls`.
+         */
+        kind: "waiting";
+        reason: "approval";
+        /** In the order in which the model asked. */
+        approvals: readonly OpenApproval[];
       }
     | {
         kind: "aborted";

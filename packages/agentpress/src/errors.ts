@@ -19,6 +19,7 @@ const sentences: Partial<Record<RunErrorCode, string>> = {
   budget_exceeded: "The run reached its budget.",
   insufficient_credits: "The account's credit ran out.",
   repeated_tool_call: "The model kept making the same tool call.",
+  approval_expired: "Nobody decided in time about what the agent wanted to do.",
 };
 
 export const sentenceFor = (code: RunErrorCode): string => sentences[code] ?? "Something went wrong on our side.";

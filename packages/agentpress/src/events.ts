@@ -28,6 +28,11 @@ export interface ToolClaim {
   name: string;
   /** `pure` as well for a call that will not act: an unknown tool, arguments that do not fit. */
   effect: ToolEffect;
+  /**
+   * Left out: it acts next. `approval`: a person decides about it first. `others`: it needs nobody, but waits for the decision about its
+   * neighbours. Either way the engine ends with `waiting`.
+   */
+  awaits?: "approval" | "others";
 }
 
 /** A whole answer of the model. What is in it is final; its deltas were a preview. */

@@ -1,5 +1,7 @@
 import { noUsage } from "@cortex/contracts";
 import type { PendingToolCall } from "./agent.ts";
+import { openApproval, waitForPeople } from "./approval.ts";
+import { planDecidedCall } from "./decided-call.ts";
 import type { AgentEvent } from "./events.ts";
 import { toolMessage } from "./messages.ts";
 import { afterCalls, failed, type Run, staysOpen, type StepResult } from "./run.ts";
@@ -50,6 +52,13 @@ export async function* finishPendingCalls(run: Run): AsyncGenerator<AgentEvent, 
   if (pending.length === 0) return null;
   const startedAt = performance.now();
   const refusal = refusalOfLast(run);
+  const { tools } = run;
+  const planned = pending.flatMap((one) => {
+    if (one.state === "decided") return [planDecidedCall(tools, one)];
+    return one.state === "run" || one.state === "awaiting" ? [planStoredCall(tools, one.call)] : [];
+  });
+  const open = pending.filter((one) => one.state === "awaiting").map((one) => openApproval(one.call));
+  if (open.length > 0) return { outcome: waitForPeople(run, planned, open) };
 
   for (const one of pending) {
     if (one.state === "done") run.history.push(toolMessage(one.call.id, one.result));
@@ -58,7 +67,6 @@ export async function* finishPendingCalls(run: Run): AsyncGenerator<AgentEvent, 
     run.history.push(toolMessage(one.call.id, unknown.result));
     yield settled(unknown);
   }
-  const planned = pending.filter((one) => one.state === "run").map((one) => planStoredCall(run.tools, one.call));
   const toRun = refusal ? refuseCalls(planned, refusal.toModel) : planned;
   const result = yield* runStepCalls(run, toRun);
   run.history.push(...result.messages);

@@ -1,4 +1,5 @@
 import type { Answer } from "./answer.ts";
+import { approvalsNeeded, waitForPeople } from "./approval.ts";
 import { askInContext } from "./context/ask-in-context.ts";
 import type { ModelError } from "./errors.ts";
 import type { AgentEvent, ModelCompleted } from "./events.ts";
@@ -81,7 +82,9 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   const elapsed = () => Math.round(performance.now() - startedAt);
   const who = { model: ask.model.name, priced: ask.model.price !== null };
   const facts = { step, ...who, ...charge, finish_reason: finish, duration_ms: elapsed() };
-  yield modelCompleted(answer, message, { claims: claimsOf(calls), ...facts });
+  const approvals = approvalsNeeded(run, calls);
+  yield modelCompleted(answer, message, { claims: claimsOf(calls, approvals), ...facts });
+  if (approvals.length > 0) return { outcome: waitForPeople(run, calls, approvals) };
 
   const result = yield* runStepCalls(run, calls);
   run.history.push(message, ...result.messages);

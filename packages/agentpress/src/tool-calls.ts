@@ -1,4 +1,4 @@
-import type { EffectState, ToolCallRequest, ToolEffect } from "@cortex/contracts";
+import type { EffectState, OpenApproval, ToolCallRequest, ToolEffect } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
 import { ToolFailure } from "./errors.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -98,8 +98,33 @@ export const settled = (call: UnfinishedCall): ToolCallCompleted => ({
   duration_ms: 0,
 });
 
-export const claimsOf = (calls: readonly PlannedCall[]): ToolClaim[] =>
-  calls.map(({ request, acts }) => ({ tool_call_id: request.id, name: request.name, effect: acts?.effect ?? "pure" }));
+/** @param approvals if there are any, nothing of the answer acts before they are decided */
+export const claimsOf = (calls: readonly PlannedCall[], approvals: readonly OpenApproval[] = []): ToolClaim[] => {
+  const asked = new Set(approvals.map((approval) => approval.tool_call_id));
+  return calls.map(({ request, acts }) => ({
+    tool_call_id: request.id,
+    name: request.name,
+    effect: acts?.effect ?? "pure",
+    ...(approvals.length === 0 ? {} : { awaits: asked.has(request.id) ? "approval" : "others" }),
+  }));
+};
+
+/** Calls of which none has begun, of a run that ends before they may. */
+export const neverBegun = (calls: readonly PlannedCall[]): UnfinishedCall[] =>
+  calls.map(({ request, acts }) => ({
+    tool_call_id: request.id,
+    name: request.name,
+    effect: acts?.effect ?? "pure",
+    ...notBegun,
+  }));
+
+const notBegun = {
+  started: false,
+  leftBehind: false,
+  killed: [],
+  result: "The call was not started because the run was ended.",
+  effect_state: "none",
+} satisfies Partial<UnfinishedCall>;
 
 const rethrow = (fault: { error: unknown } | null): void => {
   if (fault) throw fault.error;
@@ -156,24 +181,19 @@ export async function* runToolCalls(
     });
 
   const settle = (
-    call: ToolCallRequest,
-    result: Omit<ToolCallCompleted, "type" | "tool_call_id" | "name">,
+    { request, note }: PlannedCall,
+    outcome: Omit<ToolCallCompleted, "type" | "tool_call_id" | "name">,
     endsRun: boolean,
   ) => {
-    results.set(call.id, { message: toolMessage(call.id, result.result, result.images), endsRun });
-    queue.push(completed(call, result));
+    const result = note === undefined ? outcome.result : `${note}\n\n${outcome.result}`;
+    results.set(request.id, { message: toolMessage(request.id, result, outcome.images), endsRun });
+    queue.push(completed(request, { ...outcome, result }));
   };
 
   const act = async (call: PlannedCall): Promise<void> => {
     const { request, acts: tool } = call;
     if (tool && eitherSignal.aborted) {
-      leave(call, tool, {
-        started: false,
-        leftBehind: false,
-        killed: [],
-        result: "The call was not started because the run was ended.",
-        effect_state: "none",
-      });
+      leave(call, tool, notBegun);
       return;
     }
     queue.push({
@@ -183,7 +203,7 @@ export async function* runToolCalls(
       arguments: request.arguments,
     });
     if (!tool) {
-      settle(request, { result: call.problem, is_error: true, effect_state: "none", duration_ms: 0 }, false);
+      settle(call, { result: call.problem, is_error: true, effect_state: "none", duration_ms: 0 }, false);
       return;
     }
     const startedAt = performance.now();
@@ -195,7 +215,7 @@ export async function* runToolCalls(
     if (outcome.interrupted) leave(call, tool, { started: true, leftBehind, killed, result, effect_state });
     else
       settle(
-        request,
+        call,
         {
           result,
           is_error,

@@ -10,10 +10,11 @@ import { unquoted } from "./tool-coercion.ts";
 const maxCallsPerAnswer = 64;
 
 /** A call and what will come of it: the tool that acts, or the problem that the model reads instead. */
-export type PlannedCall = { request: ToolCallRequest } & (
-  | { acts: Tool; problem: null }
-  | { acts: null; problem: string }
-);
+export type PlannedCall = {
+  request: ToolCallRequest;
+  /** What the model has to know before it reads the result. */
+  note?: string;
+} & ({ acts: Tool; problem: null } | { acts: null; problem: string });
 
 const unknownTool = (name: string, { tools, unavailable }: ToolSet): string => {
   const reason = unavailable?.get(name);

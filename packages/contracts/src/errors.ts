@@ -22,6 +22,7 @@ export const ErrorCode = z.enum([
   "project_deleted",
   "run_active",
   "conflict",
+  "approval_mismatch",
   "idempotency_key_in_use",
   "idempotency_key_reused",
   "path_outside_workspace",
@@ -58,6 +59,7 @@ export const RunErrorCode = z.enum([
   "budget_exceeded", // the run's own budget
   "insufficient_credits", // the account's credit ran out inside the run
   "repeated_tool_call", // doom loop guard
+  "approval_expired", // nobody decided in time
   "sandbox_unavailable",
   "worker_lost", // attempts used up without progress
   "internal",

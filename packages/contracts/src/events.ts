@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DecidedApproval, OpenApproval } from "./approvals.ts";
 import { AgentVersionId, MessageId, RunId, SummaryId } from "./ids.ts";
 import { RunError, StopReceipt } from "./runs.ts";
 import { Message } from "./threads.ts";
@@ -65,8 +66,14 @@ export const RunEvent = z
       effect_state: EffectState,
       duration_ms: z.number().nonnegative(),
     }),
-    event("run.waiting", { reason: z.string(), resume_at: Timestamp.optional() }),
-    event("run.resumed", { reason: z.string() }),
+    event("run.waiting", {
+      reason: z.string(),
+      resume_at: Timestamp.optional(),
+      // Of `approval`: the calls that wait for a person, and until when.
+      approvals: z.array(OpenApproval).optional(),
+      expires_at: Timestamp.optional(),
+    }),
+    event("run.resumed", { reason: z.string(), decisions: z.array(DecidedApproval).optional() }),
     event("run.completed", totals),
     event("run.failed", { ...totals, error: RunError }),
     event("run.stopped", { ...totals, receipt: StopReceipt }),

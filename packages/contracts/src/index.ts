@@ -1,5 +1,6 @@
 export * from "./accounts.ts";
 export * from "./agents.ts";
+export * from "./approvals.ts";
 export * from "./billing.ts";
 export * from "./errors.ts";
 export * from "./events.ts";

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DecidedApproval, OpenApproval } from "./approvals.ts";
 import { RunErrorCode } from "./errors.ts";
 import { AccountId, AgentId, AgentVersionId, ProjectId, RunId, ThreadId } from "./ids.ts";
 import { maxMessageText } from "./threads.ts";
@@ -21,6 +22,7 @@ export type RunError = z.infer<typeof RunError>;
 
 /**
  * Why nobody works on a run. `provider_limit`: its status is `waiting`, the model's provider lets nobody through until `resume_at`.
+ * `approval`: its status is `waiting`, a person has to decide about the calls in `approvals`.
  * `takeover`: it is running, its worker was lost or has handed it over, and another takes it up soon.
  */
 export const QueueReason = z.enum([
@@ -29,6 +31,7 @@ export const QueueReason = z.enum([
   "account_limit",
   "no_workers",
   "provider_limit",
+  "approval",
   "takeover",
 ]);
 export type QueueReason = z.infer<typeof QueueReason>;
@@ -56,7 +59,7 @@ export const StopReceipt = z
     stopped_at: Timestamp,
     /**
      * What was under way: nothing, `model call`, or `tool call <name>`, with `, left behind` if it did not react and may still be going on;
-     * `lost worker` if nobody was left to say.
+     * `lost worker` if nobody was left to say; `approval of <name>` for a call about which nobody had decided.
      */
     aborted: z.array(z.string()),
     killed: z.array(KilledCommand),
@@ -82,8 +85,15 @@ export const Run = z
     error: RunError.nullable(),
     stop: z.object({ requested_at: Timestamp, receipt: StopReceipt.nullable() }).nullable(),
     queue: z
-      .object({ position: z.int().nonnegative(), reason: QueueReason, resume_at: Timestamp.optional() })
+      .object({
+        position: z.int().nonnegative(),
+        reason: QueueReason,
+        resume_at: Timestamp.optional(),
+        expires_at: Timestamp.optional(),
+      })
       .nullable(),
+    /** Calls about which a person has to decide before it goes on, in the order in which the model asked. Empty unless it waits for that. */
+    approvals: z.array(OpenApproval),
     metadata: Metadata,
     request_id: z.string(),
     created_at: Timestamp,
@@ -133,6 +143,13 @@ export const StopAccepted = z
   .object({ status: RunStatus, stop_requested_at: Timestamp.nullable() })
   .meta({ id: "StopAccepted" });
 export type StopAccepted = z.infer<typeof StopAccepted>;
+
+/** The answer to a decision. While `open_approvals` is above 0, the run waits on; at 0 it goes on by itself. */
+export const ApprovalAnswer = DecidedApproval.extend({
+  status: RunStatus,
+  open_approvals: z.int().nonnegative(),
+}).meta({ id: "ApprovalAnswer" });
+export type ApprovalAnswer = z.infer<typeof ApprovalAnswer>;
 
 /** Lets a browser's `EventSource` follow one run: it goes into the address of the stream, as `?ticket=`. Good for nothing else. */
 export const StreamTicket = z.object({ ticket: z.string(), expires_at: Timestamp }).meta({ id: "StreamTicket" });

@@ -50,6 +50,8 @@ const furnish = async (accountId: string) => {
        values ($2, 'call', $1, 0, 0, 'calculator', '{}', 'pure', 'started', 1)
      ), wait as (
        insert into cortex.run_waits (run_id, attempt, account_id, step, reason, resume_at) values ($2, 1, $1, 0, 'provider_limit', now())
+     ), approval as (
+       insert into cortex.tool_approvals (run_id, call_id, account_id, attempt, digest) values ($2, 'call', $1, 1, repeat('0', 64))
      ), tool_setting as (
        insert into cortex.tool_settings (account_id, tool_name, enabled) values ($1, 'calculator', false)
      ), summary as (

@@ -72,6 +72,9 @@ export interface AgentRuns {
   cost_usd: Generated<Numeric>;
   created_at: Generated<Timestamp>;
   created_by: string | null;
+  /**
+   * When the run must have ended. While it waits for a person: until when it may.
+   */
   deadline_at: Timestamp | null;
   delivery: Generated<number>;
   error: Json | null;
@@ -87,6 +90,9 @@ export interface AgentRuns {
   project_id: string;
   request_id: string;
   reserved_usd: Generated<Numeric>;
+  /**
+   * While it is waiting: when it gets in line again; null if it waits for a person. The wait itself stands in run_waits.
+   */
   resume_at: Timestamp | null;
   started_at: Timestamp | null;
   status: ColumnType<"queued" | "running" | "waiting" | "completed" | "failed" | "stopped", "queued" | undefined, "queued" | "running" | "waiting" | "completed" | "failed" | "stopped">;
@@ -231,9 +237,11 @@ export interface RunWaits {
   account_id: string;
   attempt: number;
   began_at: Generated<Timestamp>;
+  deadline_at: Timestamp | null;
   ended_at: Timestamp | null;
-  reason: string;
-  resume_at: Timestamp;
+  expires_at: Timestamp | null;
+  reason: "provider_limit" | "approval";
+  resume_at: Timestamp | null;
   run_id: string;
   step: number;
 }
@@ -267,6 +275,19 @@ export interface Threads {
   updated_at: Generated<Timestamp>;
 }
 
+export interface ToolApprovals {
+  account_id: string;
+  attempt: number;
+  call_id: string;
+  comment: string | null;
+  decided_at: Timestamp | null;
+  decided_by: string | null;
+  decision: "approve" | "reject" | "edit" | null;
+  digest: string;
+  edited_arguments: Json | null;
+  run_id: string;
+}
+
 export interface ToolCalls {
   account_id: string;
   arguments: Json;
@@ -280,8 +301,8 @@ export interface ToolCalls {
   position: number;
   result: string | null;
   run_id: string;
-  started_at: Generated<Timestamp>;
-  state: "started" | "released" | "done" | "failed" | "unknown";
+  started_at: Generated<Timestamp | null>;
+  state: "started" | "awaiting" | "released" | "done" | "failed" | "unknown";
   step: number;
 }
 
@@ -323,6 +344,7 @@ export interface DB {
   sandboxes: Sandboxes;
   settings: Settings;
   threads: Threads;
+  tool_approvals: ToolApprovals;
   tool_calls: ToolCalls;
   tool_settings: ToolSettings;
   workers: Workers;

@@ -42,7 +42,7 @@ export const FAILPOINTS = [
   "ack.before",
   /** The wish to stop is durable, and nobody was told. */
   "stop.after_flag",
-  /** A run waits for the model's provider, and its log does not say so. */
+  /** A run waits for the model's provider, or for people, and its log does not say so. */
   "park.after_commit",
   /** A run is let go of, and its job not given back. */
   "handover.after_commit",

@@ -15,14 +15,28 @@ export const settleAbandonedCalls = async (tx: Tx, run: { id: string; thread_id:
   await sql`
     update cortex.tool_calls set
       state = case when effect = 'once' and state = 'started' then 'unknown' else 'failed' end,
-      result = case when effect = 'once' and state = 'started'
-        then 'The worker was lost during this call. It is not known whether it took effect; look before you repeat it.'
+      result = case
+        when effect = 'once' and state = 'started'
+          then 'The worker was lost during this call. It is not known whether it took effect; look before you repeat it.'
+        when started_at is null then 'The call was not started because the run was ended.'
         else 'The worker was lost before this call was done.' end,
       is_error = true,
       -- Of the last attempt that worked (ending the run has raised the number once more): the log may have told of it, and never goes back.
       attempt = greatest(attempt, (select agent_runs.attempt - 1 from cortex.agent_runs where id = ${run.id})),
       ended_at = clock_timestamp()
     where run_id = ${run.id} and ended_at is null`.execute(tx);
+  await writeResults(tx, run);
+};
+
+/** The same for a run that was ended while it waited for people: none of its calls has begun. */
+export const settleCallsNotBegun = async (tx: Tx, run: { id: string; thread_id: string }): Promise<void> => {
+  await sql`select cortex.settle_calls_not_begun(${run.id}, 'The call was not started because the run was ended.')`.execute(
+    tx,
+  );
+  await writeResults(tx, run);
+};
+
+const writeResults = async (tx: Tx, run: { id: string; thread_id: string }): Promise<void> => {
   const calls = await tx
     .selectFrom("run_steps")
     .innerJoin("tool_calls", (join) =>

@@ -10,9 +10,10 @@ import {
 } from "@cortex/contracts";
 import type { DB } from "@cortex/db";
 import type { Selectable } from "kysely";
+import { type ApprovalRow, decisionOf, toDecidedApproval, toOpenApproval } from "./approvals.ts";
 import { withoutBytes } from "./pictures.ts";
 import type { RunRow } from "./run.ts";
-import { resumedEvent, type RunWait, waitingEvent, wasResumed } from "./run-waits.ts";
+import { resumedAt, resumedEvent, type RunWait, waitingEvent, wasResumed } from "./run-waits.ts";
 import { summaryEvent, type SummaryRow } from "./summaries.ts";
 
 /** What Postgres holds of one run; messages by seq, steps by step, tool calls by (step, position), waits by attempt, summaries by time. */
@@ -24,6 +25,8 @@ export interface RunFacts {
   waits: readonly RunWait[];
   /** By time. */
   summaries: readonly SummaryRow[];
+  /** In any order. */
+  approvals: readonly ApprovalRow[];
 }
 
 /**
@@ -54,6 +57,8 @@ export const terminalEvent = (run: RunRow): UnplacedEvent | null => {
       return null;
   }
 };
+
+type CallRow = RunFacts["toolCalls"][number];
 
 /**
  * The events that a run's live log must contain by now, in order, derived from Postgres and nothing else: what a lost log is rebuilt
@@ -88,15 +93,44 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
 
   const byStep = Map.groupBy(facts.messages, (entry) => entry.step ?? -1);
   const callsByStep = Map.groupBy(facts.toolCalls, (call) => call.step);
-  const waitsByStep = Map.groupBy(facts.waits, (wait) => wait.step);
+  const providerWaits = Map.groupBy(
+    facts.waits.filter(({ reason }) => reason === "provider_limit"),
+    (wait) => wait.step,
+  );
+  const approvalWaits = Map.groupBy(
+    facts.waits.filter(({ reason }) => reason === "approval"),
+    (wait) => wait.step,
+  );
+  const approvals = new Map(facts.approvals.map((approval) => [approval.call_id, approval]));
   const summariesByStep = Map.groupBy(facts.summaries, (summary) => summary.step);
   const worked = workedAttempts(run);
+  const passWait = (each: RunWait, calls: readonly CallRow[]) => {
+    const asked = calls.flatMap((call) => {
+      const approval = approvals.get(call.call_id);
+      return approval?.attempt === each.attempt ? [{ call, approval }] : [];
+    });
+    takenOver(each.attempt, each.began_at);
+    events.push(
+      waitingEvent(
+        each,
+        asked.map(({ call, approval }) => toOpenApproval(call, approval)),
+      ),
+    );
+    if (!wasResumed(each, worked)) return;
+    takenOver(each.attempt + 1, resumedAt(each));
+    events.push(
+      resumedEvent(
+        each,
+        asked.flatMap(({ call, approval }) => toDecidedApproval(call, approval) ?? []),
+      ),
+    );
+  };
   /**
    * A step begins in the attempt that waited or wrote a summary in it first, if one did, and not in the one that got its answer. An attempt that
    * waits has written its summary before.
    */
   const beginStep = (step: number, begun: { attempt: number; at: Date }) => {
-    const waits = waitsByStep.get(step) ?? [];
+    const waits = providerWaits.get(step) ?? [];
     const summaries = summariesByStep.get(step) ?? [];
     const passed = [
       ...summaries.map((summary) => ({
@@ -120,11 +154,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
         events.push(summaryEvent(one.summary, { run_id: runId, at: at(one.at), attempt }));
         continue;
       }
-      const { wait } = one;
-      events.push(waitingEvent(wait));
-      if (!wasResumed(wait, worked)) continue;
-      takenOver(wait.attempt + 1, wait.ended_at ?? wait.resume_at);
-      events.push(resumedEvent(wait));
+      passWait(one.wait, []);
     }
     takenOver(begun.attempt, begun.at);
   };
@@ -138,14 +168,25 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
       if (message.role === "assistant")
         events.push({ ...base(), type: "message.completed", at: message.created_at, message: said(message) });
     }
+    const waited = approvalWaits.get(step.step) ?? [];
+    for (const each of waited) passWait(each, calls);
+    const resumed = waited.findLast((each) => wasResumed(each, worked));
     for (const call of calls) {
+      // Calls that wait for people are begun by the attempt that comes after the wait; if none does, they never are.
+      const begun = call.started_at ?? (resumed ? resumedAt(resumed) : null);
+      if (begun === null) continue;
+      const approval = approvals.get(call.call_id);
+      const decision = approval ? decisionOf(approval) : null;
       events.push({
         ...base(),
         type: "tool_call.started",
-        at: at(call.started_at),
+        at: at(begun),
         tool_call_id: call.call_id,
         name: call.name,
-        arguments: call.arguments as Extract<RunEvent, { type: "tool_call.started" }>["arguments"],
+        arguments: (decision?.kind === "edit" ? decision.arguments : call.arguments) as Extract<
+          RunEvent,
+          { type: "tool_call.started" }
+        >["arguments"],
       });
     }
     const ended = calls.flatMap((call) => (call.ended_at ? [{ ...call, ended_at: call.ended_at }] : []));
@@ -186,7 +227,7 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
   const next = last ? last.step + 1 : 0;
   const running = run.status === "running";
   const open = last !== undefined && last.ended_at === null;
-  const waited = waitsByStep.has(next);
+  const waited = providerWaits.has(next);
   if (running && !waited) takenOver(run.attempt, run.claimed_at ?? run.created_at);
   if (waited || summariesByStep.has(next) || (running && !open)) {
     const time = last?.ended_at ?? run.started_at ?? run.created_at;

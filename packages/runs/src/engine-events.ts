@@ -2,6 +2,7 @@ import type {
   EffectState,
   EventPayload,
   KilledCommand,
+  OpenApproval,
   RunErrorCode,
   ToolCallRequest,
   ToolEffect,
@@ -32,8 +33,11 @@ export interface ModelCompleted {
   /** Who answered. */
   model: string;
   message: EngineAnswer;
-  /** One per tool call, in the same order: what repeating it would do. */
-  claims: readonly { tool_call_id: string; name: string; effect: ToolEffect }[];
+  /**
+   * One per tool call, in the same order: what repeating it would do, and whether a person decides first, about it (`approval`) or about one of
+   * its neighbours (`others`). Then the engine ends with `waiting`, and none of them acts.
+   */
+  claims: readonly { tool_call_id: string; name: string; effect: ToolEffect; awaits?: "approval" | "others" }[];
   usage: Usage;
   cost_usd: Usd;
   finish_reason: string;
@@ -86,7 +90,7 @@ export interface UnfinishedCall {
 }
 
 /** The provider lets nobody through for now: the run may go on later with the same step. Nothing of that step is stored. */
-export interface EngineWait {
+export interface ProviderWait {
   kind: "waiting";
   reason: "provider_limit";
   /** What the run fails with if it cannot wait, and the words for it. */
@@ -97,6 +101,17 @@ export interface EngineWait {
   /** Spent on answers that broke off. */
   unreported: { usage: Usage; cost_usd: Usd };
 }
+
+/** Calls of the last answer need a person. The answer is stored, and none of its calls has begun. */
+export interface ApprovalWait {
+  kind: "waiting";
+  reason: "approval";
+  approvals: readonly OpenApproval[];
+  unreported: { usage: Usage; cost_usd: Usd };
+}
+
+/** The run may go on later, in another attempt. */
+export type EngineWait = ProviderWait | ApprovalWait;
 
 /** How the engine ended. */
 export type EngineOutcome = {

@@ -194,7 +194,15 @@ const resync = (epoch: number, run: RunRow): UnplacedEvent[] =>
  */
 export const openLog = async (deps: Deps, run: RunRow): Promise<LogState> => {
   if (run.attempt === 1) {
-    const events = durableEvents({ run, messages: [], steps: [], toolCalls: [], waits: [], summaries: [] });
+    const events = durableEvents({
+      run,
+      messages: [],
+      steps: [],
+      toolCalls: [],
+      waits: [],
+      approvals: [],
+      summaries: [],
+    });
     const opened = await deps.log.open({ runId: run.id, attempt: run.attempt, epoch: run.log_epoch, events });
     if (opened.created) return opened;
   }

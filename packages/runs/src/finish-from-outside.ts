@@ -11,6 +11,8 @@ export interface OutsideEnd {
   status: Exclude<TerminalRunStatus, "completed">;
   error: RunError | null;
   receipt: StopReceipt | null;
+  /** Only if its time is still over: somebody may have decided meanwhile, and given it more. */
+  overdue?: boolean;
 }
 
 /**
@@ -27,6 +29,7 @@ export const finishFromOutside = async (tx: Tx, end: OutsideEnd): Promise<boolea
       error = ${end.error ? jsonText(end.error) : null}::jsonb,
       stop_receipt = ${end.receipt ? jsonText(end.receipt) : null}::jsonb
     where id = ${end.runId} and attempt = coalesce(${end.attempt}::int, attempt)
+      and (${end.overdue !== true} or deadline_at < clock_timestamp())
       and (status in ('queued', 'waiting') or (status = 'running' and lease_until < clock_timestamp()))
     returning account_id, reserved_usd`.execute(tx);
   const [ended] = result.rows;

@@ -1,6 +1,7 @@
 export { admitRuns } from "./admission.ts";
 export { type ClaimedRun, claimRun, leaseLeftMs } from "./claim-run.ts";
 export { closeLog } from "./close-log.ts";
+export { decideApproval, type DecideApprovalDeps, type DecideApprovalInput } from "./decide-approval.ts";
 export { deleteRun } from "./delete-run.ts";
 export { eventIdentity } from "./durable-events.ts";
 export type { EngineEvent, EngineOutcome, EngineWait } from "./engine-events.ts";

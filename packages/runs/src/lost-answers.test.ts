@@ -167,7 +167,7 @@ test("a wait whose answer was lost is one wait, and its attempt is over", async 
       retryAfterMs: 60_000,
       unreported: { usage: noUsage, cost_usd: "0.0004" },
     },
-    { maxWaitMs: settings.maxWaitMs },
+    settings,
   );
   expect(parked).toMatchObject({ kind: "parked" });
   await expectExactLog(run.id, place.accountId);

@@ -23,7 +23,7 @@ const { database, api, worker, delivered, log, deps } = fixture;
 const { aStart, aClaimedRun, claim, aRecorder, one, expectExactLog, loseWorker } = fixture;
 afterAll(() => fixture.close());
 
-const bounds = { maxWaitMs: defaultRunSettings.maxWaitMs };
+const bounds = defaultRunSettings;
 const admit = () => admitRuns({ db: worker.db, deliver: deps().deliver }, { batch: 100 });
 const rowOf = (runId: string) => one<Record<string, unknown>>("select * from cortex.agent_runs where id = $1", [runId]);
 /** Its time has come. */
@@ -246,19 +246,19 @@ test("waiting that does not help fails with the model's code: beyond the deadlin
   const { run } = await aClaimedRun();
   const { recorder } = await aRecorder(run);
   const failed = { kind: "ends", outcome: { kind: "failed", code: "model_rate_limited", retryable: true } };
-  expect(await recorder.park(limited(3 * 60 * 60_000), { maxWaitMs: 10 ** 9 })).toMatchObject(failed);
-  expect(await recorder.park(limited(null), { maxWaitMs: 1 })).toMatchObject(failed);
+  expect(await recorder.park(limited(3 * 60 * 60_000), { ...bounds, maxWaitMs: 10 ** 9 })).toMatchObject(failed);
+  expect(await recorder.park(limited(null), { ...bounds, maxWaitMs: 1 })).toMatchObject(failed);
   expect(await rowOf(run.id)).toMatchObject({ status: "running" });
 
   // All waits of the step count together, those of earlier attempts too.
-  await recorder.park(limited(20_000), { maxWaitMs: 30_000 });
+  await recorder.park(limited(20_000), { ...bounds, maxWaitMs: 30_000 });
   await database.owner.query(
     "update cortex.run_waits set began_at = began_at - interval '20 seconds' where run_id = $1",
     [run.id],
   );
   const next = await aRecorder(await backInLine(run.id));
-  expect(await next.recorder.park(limited(20_000), { maxWaitMs: 30_000 })).toMatchObject(failed);
-  expect(await next.recorder.park(limited(5_000), { maxWaitMs: 30_000 })).toMatchObject({ kind: "parked" });
+  expect(await next.recorder.park(limited(20_000), { ...bounds, maxWaitMs: 30_000 })).toMatchObject(failed);
+  expect(await next.recorder.park(limited(5_000), { ...bounds, maxWaitMs: 30_000 })).toMatchObject({ kind: "parked" });
 });
 
 test("the deadline ends a run that waits, and one that waited and is in line", async () => {

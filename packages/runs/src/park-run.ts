@@ -3,7 +3,7 @@ import { addUsage, addUsd, type Usage, type Usd } from "@cortex/contracts";
 import { asAccount, type Db, jsonText, type Tx } from "@cortex/db";
 import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
-import type { EngineOutcome, EngineWait } from "./engine-events.ts";
+import type { EngineOutcome, ProviderWait } from "./engine-events.ts";
 import type { LogSink } from "./log-sink.ts";
 import type { Outlast } from "./outlast.ts";
 import { judgeWait } from "./provider-wait.ts";
@@ -13,7 +13,7 @@ import type { RunWriter } from "./run-writer.ts";
 
 export type Parked =
   /** It waits; this attempt is over. */
-  | { kind: "parked"; resumeAt: Date }
+  | { kind: "parked"; until: Date }
   /** It must not wait: end it with this outcome. */
   | { kind: "ends"; outcome: EngineOutcome };
 
@@ -21,7 +21,7 @@ export interface ParkInput {
   run: RunRow;
   /** The step whose answer the limit keeps back. */
   step: number;
-  wait: EngineWait;
+  wait: ProviderWait;
   /** See RunSettings. */
   maxWaitMs: number;
 }
@@ -54,7 +54,7 @@ export const parkRun = async (
     case "parked":
       await failpoint("park.after_commit");
       await deps.sink.durable([waitingEvent(parked.wait)]);
-      return { kind: "parked", resumeAt: parked.wait.resume_at };
+      return { kind: "parked", until: parked.wait.resume_at ?? parked.wait.began_at };
     case "give_up": {
       const { code, message, unreported } = wait;
       return {
@@ -76,7 +76,8 @@ interface StandOfThings {
   waited_ms: number;
 }
 
-const readOwnWait = async (tx: Tx, own: { run: RunRow; writeId: string }): Promise<RunWait | null> => {
+/** The wait that this very write has begun; null if it has not. */
+export const readOwnWait = async (tx: Tx, own: { run: RunRow; writeId: string }): Promise<RunWait | null> => {
   const found = await sql<RunWait>`
     select run_waits.* from cortex.run_waits join cortex.agent_runs on agent_runs.id = run_waits.run_id
     where run_waits.run_id = ${own.run.id} and run_waits.attempt = ${own.run.attempt}

@@ -60,6 +60,8 @@ export interface ClaimWrite {
   name: string;
   arguments: unknown;
   effect: ToolEffect;
+  /** `started`: it may act. The others wait for people: `awaiting` for a decision about them, `released` for one about a neighbour. */
+  state: "started" | "awaiting" | "released";
 }
 
 export interface SettleWrite {
@@ -174,10 +176,11 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
         step int, model text, "finishReason" text, usage jsonb, "costUsd" numeric, "durationMs" int, "seenSeq" int, ended boolean)
       on conflict (run_id, step) do update set ended_at = excluded.ended_at, duration_ms = excluded.duration_ms
     ), claimed_calls as (
-      insert into cortex.tool_calls (run_id, call_id, account_id, step, position, name, arguments, effect, state, attempt)
-      select fenced.id, c."callId", ${fence.accountId}, c.step, c.position, c.name, c.arguments, c.effect, 'started', ${fence.attempt}
+      insert into cortex.tool_calls (run_id, call_id, account_id, step, position, name, arguments, effect, state, attempt, started_at)
+      select fenced.id, c."callId", ${fence.accountId}, c.step, c.position, c.name, c.arguments, c.effect, c.state, ${fence.attempt},
+        case when c.state = 'started' then now() end
       from fenced, jsonb_to_recordset(${jsonText(progress.claims)}::jsonb) as c(
-        "callId" text, step int, position int, name text, arguments jsonb, effect text)
+        "callId" text, step int, position int, name text, arguments jsonb, effect text, state text)
     ), settled_calls as (
       update cortex.tool_calls set state = s.state, result = s.result, is_error = s."isError", duration_ms = s."durationMs",
         ended_at = clock_timestamp(), attempt = ${fence.attempt}

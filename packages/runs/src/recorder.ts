@@ -13,11 +13,13 @@ import type {
 import { finishFromInside } from "./finish-from-inside.ts";
 import type { LogSink } from "./log-sink.ts";
 import { type OpenStep, openStep, resultMessages, settledCall, settlement, storedEarly } from "./open-step.ts";
+import { parkForApproval } from "./park-for-approval.ts";
 import { type Parked, parkRun } from "./park-run.ts";
 import type { Outlast } from "./outlast.ts";
 import { noProgress, type StepWrite } from "./progress.ts";
 import type { RunRow } from "./run.ts";
 import { createRunWriter, PostedMeanwhile } from "./run-writer.ts";
+import type { RunSettings } from "./settings.ts";
 import { storeSummary } from "./summaries.ts";
 
 export interface Recorder {
@@ -31,8 +33,8 @@ export interface Recorder {
   toolsVersion(): number | null;
   /** The seq of the thread's next message, as of the last write. */
   nextSeq(): number;
-  /** Lets the run wait for the model's provider without a worker, or says with what to end it. See parkRun. */
-  park(wait: EngineWait, input: { maxWaitMs: number }): Promise<Parked>;
+  /** Lets the run wait without a worker, or says with what to end it. See parkRun and parkForApproval. */
+  park(wait: EngineWait, input: Pick<RunSettings, "maxWaitMs" | "maxApprovalMs">): Promise<Parked>;
   /**
    * Ends the run. `posted`: a message came in while the last answer was written, so the run goes on instead; its step is stored. Read the
    * conversation again and continue.
@@ -70,14 +72,17 @@ export const createRecorder = (
     const calls = event.message.tool_calls.map((request, index) => ({
       request,
       effect: event.claims[index]?.effect ?? "once",
+      awaits: event.claims[index]?.awaits ?? null,
     }));
-    const claims = calls.map(({ request, effect }, position) => ({
+    const claims = calls.map(({ request, effect, awaits }, position) => ({
       callId: request.id,
       step: event.step,
       position,
       name: request.name,
       arguments: request.arguments,
       effect,
+      state:
+        awaits === null ? ("started" as const) : awaits === "approval" ? ("awaiting" as const) : ("released" as const),
     }));
     const messages = [answerMessage(event.step, event.message)];
     const written = await writer.write(
@@ -85,7 +90,9 @@ export const createRecorder = (
       chargeOf(event),
     );
     open = openStep(event.step, { model: event.model, usage: event.usage, costUsd: event.cost_usd }, calls);
-    const started = event.message.tool_calls.map(({ id, name, arguments: args }) =>
+    // Those that wait for people are begun by the attempt that comes after the wait.
+    const begun = calls.flatMap(({ request, awaits }) => (awaits === null ? [request] : []));
+    const started = begun.map(({ id, name, arguments: args }) =>
       place({ type: "tool_call.started", tool_call_id: id, name, arguments: args }),
     );
     await sink.durable([...writer.completed(messages, written), ...started]);
@@ -184,7 +191,11 @@ export const createRecorder = (
     balanceUsd: writer.balanceUsd,
     toolsVersion: writer.toolsVersion,
     nextSeq: writer.nextSeq,
-    park: (wait, { maxWaitMs }) => parkRun({ ...deps, writer }, { run, step, wait, maxWaitMs }),
+    park: (wait, { maxWaitMs, maxApprovalMs }) => {
+      if (wait.reason === "provider_limit") return parkRun({ ...deps, writer }, { run, step, wait, maxWaitMs });
+      if (!open) throw new Error("a run waits for people with the calls of an answer");
+      return parkForApproval(deps, { run, open, wait, maxApprovalMs });
+    },
     finish: async (outcome) => {
       try {
         const unstored = { step, seenSeq, open, last };

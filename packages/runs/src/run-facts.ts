@@ -34,6 +34,7 @@ interface FactsRow extends RunRow {
   fact_steps: Aggregated<"run_steps">[];
   fact_tool_calls: Aggregated<"tool_calls">[];
   fact_waits: Aggregated<"run_waits">[];
+  fact_approvals: Aggregated<"tool_approvals">[];
   fact_summaries: Aggregated<"context_summaries">[];
 }
 
@@ -50,12 +51,13 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
       (select coalesce(jsonb_agg(to_jsonb(c) order by c.step, c.position), '[]')
         from cortex.tool_calls c where c.run_id = agent_runs.id) as fact_tool_calls,
       (select coalesce(jsonb_agg(to_jsonb(w) order by w.attempt), '[]') from cortex.run_waits w where w.run_id = agent_runs.id) as fact_waits,
+      (select coalesce(jsonb_agg(to_jsonb(a)), '[]') from cortex.tool_approvals a where a.run_id = agent_runs.id) as fact_approvals,
       (select coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('cost_usd', s.cost_usd::text) order by s.created_at), '[]')
         from cortex.context_summaries s where s.run_id = agent_runs.id) as fact_summaries
     from cortex.agent_runs where id = ${input.runId}`.execute(tx);
   const [row] = found.rows;
   if (!row) return null;
-  const { fact_messages, fact_steps, fact_tool_calls, fact_waits, fact_summaries, ...run } = row;
+  const { fact_messages, fact_steps, fact_tool_calls, fact_waits, fact_approvals, fact_summaries, ...run } = row;
   return {
     run,
     messages: fact_messages.map((message) => ({
@@ -69,15 +71,18 @@ export const runFacts = async (tx: Tx, input: { runId: string }): Promise<RunFac
     })),
     toolCalls: fact_tool_calls.map((call) => ({
       ...call,
-      started_at: date(call.started_at),
+      started_at: maybeDate(call.started_at),
       ended_at: maybeDate(call.ended_at),
     })),
     waits: fact_waits.map((wait) => ({
       ...wait,
       began_at: date(wait.began_at),
-      resume_at: date(wait.resume_at),
+      resume_at: maybeDate(wait.resume_at),
+      expires_at: maybeDate(wait.expires_at),
+      deadline_at: maybeDate(wait.deadline_at),
       ended_at: maybeDate(wait.ended_at),
     })),
+    approvals: fact_approvals.map((approval) => ({ ...approval, decided_at: maybeDate(approval.decided_at) })),
     summaries: fact_summaries.map((summary) => ({ ...summary, created_at: date(summary.created_at) })),
   };
 };

@@ -11,6 +11,7 @@ import {
 import { asAccount, type Db, type Tx } from "@cortex/db";
 import { isSwitchedOff } from "@cortex/failpoints";
 import { sql } from "kysely";
+import { type ApprovalRow, decisionOf, type StoredDecision } from "./approvals.ts";
 import { type OpenStep, openStep } from "./open-step.ts";
 import { FencedError, type RunRow } from "./run.ts";
 import { toMessage } from "./run-facts.ts";
@@ -20,7 +21,9 @@ import { readThread, type ThreadSummary } from "./thread-reading.ts";
 export type LeftCall =
   | { call: ToolCallRequest; state: "done"; result: string; isError: boolean }
   | { call: ToolCallRequest; state: "run" }
-  | { call: ToolCallRequest; state: "unknown" };
+  | { call: ToolCallRequest; state: "unknown" }
+  | { call: ToolCallRequest; state: "awaiting" }
+  | { call: ToolCallRequest; state: "decided"; digest: string; decision: StoredDecision };
 
 /** Everything that an attempt needs to know before it calls the model; nothing of it was trusted from the time of the start request. */
 export interface RunInput {
@@ -165,12 +168,20 @@ const readProgress = async (tx: Tx, run: RunRow): Promise<RunProgress> => {
 
   const rows = await tx
     .selectFrom("tool_calls")
-    .selectAll()
-    .where("run_id", "=", run.id)
-    .where("step", "=", last.step)
-    .orderBy("position")
+    .leftJoin("tool_approvals", (join) =>
+      join
+        .onRef("tool_approvals.run_id", "=", "tool_calls.run_id")
+        .onRef("tool_approvals.call_id", "=", "tool_calls.call_id"),
+    )
+    .selectAll("tool_calls")
+    .select(["tool_approvals.digest", "decision", "comment", "edited_arguments"])
+    .where("tool_calls.run_id", "=", run.id)
+    .where("tool_calls.step", "=", last.step)
+    .orderBy("tool_calls.position")
     .execute();
-  if (rows.some((row) => row.state === "released")) await claimReleased(tx, run);
+  // While one of them waits for a decision, none of its neighbours may begin either.
+  const held = rows.some((row) => row.state === "awaiting" && row.decision === null);
+  if (!held && rows.some(isHeldBack)) await claimHeldBack(tx, run);
   const open = openStep(
     last.step,
     { model: last.model, usage: Usage.parse(last.usage), costUsd: canonicalUsd(last.cost_usd) },
@@ -182,15 +193,24 @@ const readProgress = async (tx: Tx, run: RunRow): Promise<RunProgress> => {
   return { firstStep, left: { open, calls: rows.map(leftCall) }, seenSeq: last.seen_seq };
 };
 
+/** It has not begun and is about to. */
+const isHeldBack = (row: CallRow): boolean =>
+  row.state === "released" || (row.state === "awaiting" && row.decision !== null && row.decision !== "reject");
+
 /**
- * A released call is about to act: without a claim in its name a second crash would have it repeated, whatever its effect. Of two attempts
- * that read the same release one gets it, the other meets a changed row in its snapshot and reads again.
+ * A call that was held back is about to act: without a claim in its name a second crash would have it repeated, whatever its effect. Of two attempts
+ * that read the same rows one gets it, the other meets a changed row in its snapshot and reads again.
  */
-const claimReleased = async (tx: Tx, run: RunRow): Promise<void> => {
+const claimHeldBack = async (tx: Tx, run: RunRow): Promise<void> => {
   const claimed = await sql`
-    update cortex.tool_calls set state = 'started', attempt = ${run.attempt}
+    update cortex.tool_calls set
+      state = 'started', attempt = ${run.attempt}, started_at = coalesce(tool_calls.started_at, clock_timestamp())
     from cortex.agent_runs
-    where tool_calls.run_id = ${run.id} and tool_calls.state = 'released'
+    where tool_calls.run_id = ${run.id}
+      and (tool_calls.state = 'released' or (tool_calls.state = 'awaiting' and exists (
+        select from cortex.tool_approvals
+        where tool_approvals.run_id = tool_calls.run_id and tool_approvals.call_id = tool_calls.call_id
+          and tool_approvals.decision in ('approve', 'edit'))))
       and agent_runs.id = tool_calls.run_id and agent_runs.attempt = ${run.attempt} and agent_runs.status = 'running'`.execute(
     tx,
   );
@@ -202,9 +222,14 @@ interface CallRow {
   name: string;
   arguments: unknown;
   effect: "pure" | "idempotent" | "once";
-  state: "started" | "released" | "done" | "failed" | "unknown";
+  state: "started" | "awaiting" | "released" | "done" | "failed" | "unknown";
   result: string | null;
   is_error: boolean;
+  /** Of the approval that it needed, if it did. */
+  digest: string | null;
+  decision: ApprovalRow["decision"];
+  comment: string | null;
+  edited_arguments: ApprovalRow["edited_arguments"];
 }
 
 const requestOf = (row: CallRow): ToolCallRequest => ({
@@ -215,11 +240,26 @@ const requestOf = (row: CallRow): ToolCallRequest => ({
 
 /**
  * What a successor does about a call, by what repeating it would do: settled stays settled; `pure` and `idempotent` (under the same key) run
- * again; a `once` call is repeated only if its worker let go of it before it began.
+ * again; a `once` call is repeated only if its worker let go of it before it began. One that needs a person never runs without.
  */
 const leftCall = (row: CallRow): LeftCall => {
   const call = requestOf(row);
-  if (row.state === "released") return { call, state: "run" };
-  if (row.state !== "started") return { call, state: "done", result: row.result ?? "", isError: row.is_error };
-  return row.effect === "once" && !isSwitchedOff("tool_claim") ? { call, state: "unknown" } : { call, state: "run" };
+  const toRun = (): LeftCall => {
+    const decision = decisionOf(row);
+    return decision && row.digest !== null
+      ? { call, state: "decided", digest: row.digest, decision }
+      : { call, state: "run" };
+  };
+  switch (row.state) {
+    case "awaiting":
+      return row.decision === null ? { call, state: "awaiting" } : toRun();
+    case "released":
+      return toRun();
+    case "started":
+      return row.effect === "once" && !isSwitchedOff("tool_claim") ? { call, state: "unknown" } : toRun();
+    case "done":
+    case "failed":
+    case "unknown":
+      return { call, state: "done", result: row.result ?? "", isError: row.is_error };
+  }
 };

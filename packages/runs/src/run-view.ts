@@ -1,11 +1,23 @@
-import { canonicalUsd, Metadata, QueueReason, type Run, RunError, StopReceipt, Usage } from "@cortex/contracts";
+import {
+  canonicalUsd,
+  Metadata,
+  OpenApproval,
+  QueueReason,
+  type Run,
+  RunError,
+  StopReceipt,
+  Usage,
+} from "@cortex/contracts";
 import type { Tx } from "@cortex/db";
 import { type RawBuilder, sql } from "kysely";
+import { z } from "zod";
 import { workedAttempts } from "./durable-events.ts";
 import type { RunRow } from "./run.ts";
 
-/** A run with what the queue says of it; both null unless it waits. */
-export type RunViewRow = RunRow & { queue_position: number | null; queue_reason: string | null };
+/** A run with what the queue says of it, null unless it waits; and what it asks people about, null unless it waits for that. */
+export type RunViewRow = RunRow & { queue_position: number | null; queue_reason: string | null; approvals: unknown };
+
+const OpenApprovals = z.array(OpenApproval);
 
 /**
  * A stored run as it stands on the wire. Also for a row without its queue columns (of a run that is not queued): then `queue` is null.
@@ -26,6 +38,7 @@ export const toRun = (row: RunRow & Partial<RunViewRow>): Run => ({
   error: row.error === null ? null : RunError.parse(row.error),
   stop: stopOf(row),
   queue: queueOf(row),
+  approvals: OpenApprovals.parse(row.approvals ?? []),
   metadata: Metadata.parse(row.metadata),
   request_id: row.request_id,
   created_at: row.created_at.toISOString(),
@@ -40,9 +53,11 @@ const stopOf = (row: RunRow): Run["stop"] => {
 };
 
 const queueOf = (row: RunRow & Partial<RunViewRow>): Run["queue"] => {
-  // The one reason why a run waits until a time. Nobody is ahead of it: it gets in line when the time has come.
-  if (row.status === "waiting" && row.resume_at !== null) {
-    return { position: 0, reason: "provider_limit", resume_at: row.resume_at.toISOString() };
+  // Nobody is ahead of a run that waits for a time, or for people: it gets in line after that.
+  if (row.status === "waiting") {
+    return row.resume_at === null
+      ? { position: 0, reason: "approval", ...(row.deadline_at ? { expires_at: row.deadline_at.toISOString() } : {}) }
+      : { position: 0, reason: "provider_limit", resume_at: row.resume_at.toISOString() };
   }
   const { queue_position: position, queue_reason: reason } = row;
   if (position == null || reason == null) return null;
@@ -50,13 +65,19 @@ const queueOf = (row: RunRow & Partial<RunViewRow>): Run["queue"] => {
 };
 
 /**
- * The two columns of `RunViewRow` beside those of a run, from a joined `queue` that has a row for each run that waits. A running run whose
+ * The columns of `RunViewRow` beside those of a run, from a joined `queue` that has a row for each run that waits. A running run whose
  * lease is over waits, too: its worker is lost or has handed it over, and the next one is first in line.
  */
 export const queueColumns = (run: "agent_runs" | "listed"): RawBuilder<unknown> => {
   const orphaned = sql`${sql.table(run)}.status = 'running' and ${sql.table(run)}.lease_until < clock_timestamp()`;
   return sql`case when ${orphaned} then 0 else queue."position" end as queue_position,
-    case when ${orphaned} then 'takeover' else queue.reason end as queue_reason`;
+    case when ${orphaned} then 'takeover' else queue.reason end as queue_reason,
+    case when ${sql.table(run)}.status = 'waiting' and ${sql.table(run)}.resume_at is null then (
+      select jsonb_agg(jsonb_build_object('tool_call_id', tool_calls.call_id, 'name', tool_calls.name, 'arguments', tool_calls.arguments,
+        'digest', tool_approvals.digest) order by tool_calls.position)
+      from cortex.tool_approvals join cortex.tool_calls using (run_id, call_id)
+      where tool_approvals.run_id = ${sql.table(run)}.id and tool_approvals.decision is null
+    ) end as approvals`;
 };
 
 /** The run as it stands now, with its place in the queue while it waits; one statement. Null: no such run for this caller. */

@@ -23,6 +23,8 @@ export interface RunSettings {
   maxRunMs: number;
   /** How long one step may wait for the model's provider, all its waits together. < maxRunMs, or the deadline is all that ends them. */
   maxWaitMs: number;
+  /** How long a run may wait for a person. Not part of its life: its deadline moves by as much as it has waited. */
+  maxApprovalMs: number;
 }
 
 export const defaultRunSettings: RunSettings = {
@@ -36,4 +38,5 @@ export const defaultRunSettings: RunSettings = {
   maxAttemptsWithoutProgress: 5,
   maxRunMs: 2 * 60 * 60 * 1_000,
   maxWaitMs: 30 * 60 * 1_000,
+  maxApprovalMs: 7 * 24 * 60 * 60 * 1_000,
 };

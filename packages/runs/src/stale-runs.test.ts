@@ -11,6 +11,7 @@ const run = {
   stop_requested_at: null,
   attempts_since_step: 1,
   deadline_at: ago(-60_000),
+  resume_at: null,
   cost_usd: "0.0010000000",
 };
 
@@ -46,6 +47,18 @@ test("a run that kills its workers, or outlives its deadline, is given up", () =
   expect(classifyStaleRun(poison, now, settings)).toMatchObject({ kind: "fail", error: { code: "worker_lost" } });
   expect(classifyStaleRun({ ...poison, attempts_since_step: 4 }, now, settings)).toEqual({ kind: "redeliver" });
   expect(classifyStaleRun({ ...lost, deadline_at: ago(1) }, now, settings)).toMatchObject({
+    error: { code: "deadline_exceeded" },
+  });
+});
+
+test("a wait ends with the time it was given: for people, or by the run's own deadline", () => {
+  const waiting = { ...run, status: "waiting" as const, lease_until: null, admitted_at: null };
+  expect(classifyStaleRun(waiting, now, settings)).toBeNull();
+  const over = { ...waiting, deadline_at: ago(1) };
+  expect(classifyStaleRun(over, now, settings)).toMatchObject({
+    error: { code: "approval_expired", retryable: false },
+  });
+  expect(classifyStaleRun({ ...over, resume_at: ago(-1_000) }, now, settings)).toMatchObject({
     error: { code: "deadline_exceeded" },
   });
 });

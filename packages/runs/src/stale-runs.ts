@@ -5,11 +5,18 @@ import type { RunSettings } from "./settings.ts";
 /** What is to be done about a run that nobody seems to care for. */
 export type StaleVerdict =
   /** Hand it to the queue again: its job was lost, or its worker. */
-  { kind: "redeliver" } | { kind: "fail"; error: RunError } | { kind: "stop"; receipt: StopReceipt };
+  { kind: "redeliver" } | { kind: "fail"; error: RunError; overdue: boolean } | { kind: "stop"; receipt: StopReceipt };
 
 type Candidate = Pick<
   RunRow,
-  "status" | "admitted_at" | "lease_until" | "stop_requested_at" | "attempts_since_step" | "deadline_at" | "cost_usd"
+  | "status"
+  | "admitted_at"
+  | "lease_until"
+  | "stop_requested_at"
+  | "attempts_since_step"
+  | "deadline_at"
+  | "resume_at"
+  | "cost_usd"
 >;
 
 /**
@@ -32,13 +39,14 @@ export const classifyStaleRun = (run: Candidate, now: Date, settings: RunSetting
       if (leaseOver <= settings.orphanGraceMs) return null;
       if (run.attempts_since_step >= settings.maxAttemptsWithoutProgress) {
         const message = `given up after ${run.attempts_since_step} attempts without progress`;
-        return { kind: "fail", error: { code: "worker_lost", message, retryable: true } };
+        return { kind: "fail", error: { code: "worker_lost", message, retryable: true }, overdue: false };
       }
       return run.deadline_at && since(run.deadline_at) > 0 ? outOfTime : { kind: "redeliver" };
     }
     case "waiting":
-      // Its return is admission's business.
-      return run.deadline_at && since(run.deadline_at) > 0 ? outOfTime : null;
+      // Its return is admission's business, or that of people.
+      if (!run.deadline_at || since(run.deadline_at) <= 0) return null;
+      return run.resume_at === null ? nobodyDecided : outOfTime;
     case "completed":
     case "failed":
     case "stopped":
@@ -49,6 +57,18 @@ export const classifyStaleRun = (run: Candidate, now: Date, settings: RunSetting
 const outOfTime: StaleVerdict = {
   kind: "fail",
   error: { code: "deadline_exceeded", message: "the run took longer than it may", retryable: true },
+  overdue: true,
+};
+
+/** People may be slow; a run that nobody remembers must not hold its thread and its credit for ever. */
+const nobodyDecided: StaleVerdict = {
+  kind: "fail",
+  error: {
+    code: "approval_expired",
+    message: "nobody decided in time about what the agent wanted to do",
+    retryable: false,
+  },
+  overdue: true,
 };
 
 const receiptOf = (run: Pick<RunRow, "cost_usd">, requestedAt: Date, now: Date): StopReceipt => ({

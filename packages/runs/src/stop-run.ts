@@ -1,7 +1,8 @@
 import { AppError, canonicalUsd, isTerminal, type StopAccepted, type StopReceipt } from "@cortex/contracts";
-import { asUser, type Db, type Scope } from "@cortex/db";
+import { asUser, type Db, type Scope, type Tx } from "@cortex/db";
 import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
+import { settleCallsNotBegun } from "./abandoned-calls.ts";
 import { finishFromOutside } from "./finish-from-outside.ts";
 import type { RunRow } from "./run.ts";
 
@@ -23,12 +24,21 @@ export const stopRun = async (
   input: { runId: string; userId: string; accountId: string | null },
 ): Promise<StopAccepted | null> => {
   const stopped = await asUser(deps.db, input, async (tx) => {
-    const flagged = await sql<Pick<RunRow, "status" | "cost_usd"> & { stop_requested_at: Date; now: Date }>`
+    // A run that waits has calls to be settled, so its thread is locked first, as every write does. Then it is the caller who must not wait for
+    // the step of a run that is at work.
+    const flagged = await sql<
+      Pick<RunRow, "status" | "cost_usd" | "thread_id"> & { stop_requested_at: Date; now: Date }
+    >`
+      with thread as materialized (
+        select threads.id from cortex.threads join cortex.agent_runs on agent_runs.thread_id = threads.id
+        where agent_runs.id = ${input.runId} and agent_runs.status in ('queued', 'waiting') and agent_runs.attempt > 0
+        for update of threads
+      )
       update cortex.agent_runs set
         stop_requested_at = coalesce(stop_requested_at, clock_timestamp()),
         stop_requested_by = coalesce(stop_requested_by, ${input.userId})
-      where id = ${input.runId} and status in ('queued', 'running', 'waiting')
-      returning status, stop_requested_at, cost_usd, clock_timestamp() as now`.execute(tx);
+      where id = ${input.runId} and status in ('queued', 'running', 'waiting') and (select count(*) from thread) >= 0
+      returning status, stop_requested_at, cost_usd, thread_id, clock_timestamp() as now`.execute(tx);
     const [run] = flagged.rows;
     if (!run) {
       const ended = await tx
@@ -45,7 +55,7 @@ export const stopRun = async (
     const receipt: StopReceipt = {
       requested_at: run.stop_requested_at.toISOString(),
       stopped_at: run.now.toISOString(),
-      aborted: [],
+      aborted: await undecided(tx, input),
       killed: [],
       charged_usd: canonicalUsd(run.cost_usd),
     };
@@ -56,6 +66,7 @@ export const stopRun = async (
       error: null,
       receipt,
     });
+    if (endedHere) await settleCallsNotBegun(tx, { id: input.runId, thread_id: run.thread_id });
     return { run: endedHere ? { ...run, status: "stopped" as const } : run, endedHere };
   });
   if (!stopped) return null;
@@ -64,4 +75,21 @@ export const stopRun = async (
   if (endedHere) deps.closeLog({ runId: input.runId, scope: { userId: input.userId, accountId: null } });
   else if (!isTerminal(run.status)) deps.announceStop(input.runId);
   return { status: run.status, stop_requested_at: run.stop_requested_at?.toISOString() ?? null };
+};
+
+/** What the run asks people about, for the receipt: these questions are void. */
+const undecided = async (tx: Tx, input: { runId: string }): Promise<string[]> => {
+  const open = await tx
+    .selectFrom("tool_approvals")
+    .innerJoin("tool_calls", (join) =>
+      join
+        .onRef("tool_calls.run_id", "=", "tool_approvals.run_id")
+        .onRef("tool_calls.call_id", "=", "tool_approvals.call_id"),
+    )
+    .select("tool_calls.name")
+    .where("tool_approvals.run_id", "=", input.runId)
+    .where("decision", "is", null)
+    .orderBy("position")
+    .execute();
+  return open.map(({ name }) => `approval of ${name}`);
 };

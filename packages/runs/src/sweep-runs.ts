@@ -111,7 +111,7 @@ const endFor = async (
 ): Promise<boolean> => {
   const end =
     verdict.kind === "fail"
-      ? { status: "failed" as const, error: verdict.error, receipt: null }
+      ? { status: "failed" as const, error: verdict.error, receipt: null, overdue: verdict.overdue }
       : { status: "stopped" as const, error: null, receipt: verdict.receipt };
   try {
     const ended = await asAccount(deps.db, { accountId: run.account_id }, async (tx) => {

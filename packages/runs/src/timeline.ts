@@ -1,6 +1,7 @@
 import { canonicalUsd, type Message, type Step, Usage } from "@cortex/contracts";
 import type { DB, Tx } from "@cortex/db";
 import { type Selectable, sql } from "kysely";
+import { type ApprovalRow, toDecidedApproval } from "./approvals.ts";
 import { effectState, type RunFacts, workedAttempts } from "./durable-events.ts";
 import { runFacts, toMessage } from "./run-facts.ts";
 
@@ -24,6 +25,7 @@ type CallRow = Selectable<DB["tool_calls"]>;
 const timeline = (facts: TimelineFacts): Step[] => {
   const { run } = facts;
   const steps = new Map(facts.steps.map((row) => [row.step, row]));
+  const approvals = new Map(facts.approvals.map((row) => [row.call_id, row]));
   const calls = Map.groupBy(facts.toolCalls, (call) => call.step);
   const said = [
     ...facts.requests.map((message) => ({ step: null, message })),
@@ -36,7 +38,7 @@ const timeline = (facts: TimelineFacts): Step[] => {
     const stepCalls = message.tool_calls === undefined ? [] : (calls.get(step ?? -1) ?? []);
     return [
       modelCall(message, answered, workedAttempts(run)),
-      ...stepCalls.map(toolCall),
+      ...stepCalls.map(toolCall(approvals, message.created_at)),
       ...stepCalls.flatMap(toolResult),
     ];
   });
@@ -64,14 +66,30 @@ const modelCall = (message: Message, step: StepRow | undefined, attempt: number)
   ended_at: message.created_at,
 });
 
-const toolCall = (call: CallRow): Entry => ({
-  type: "tool-call",
-  content: { tool_call_id: call.call_id, arguments: call.arguments as Step["content"] },
-  tool_name: call.name,
-  attempt: call.attempt,
-  started_at: call.started_at.toISOString(),
-  ended_at: call.ended_at?.toISOString() ?? null,
-});
+/** With what a person decided about it, if it needed one: what ran is there, not what the model asked for. */
+const toolCall =
+  (approvals: ReadonlyMap<string, ApprovalRow>, askedAt: string) =>
+  (call: CallRow): Entry => ({
+    type: "tool-call",
+    content: {
+      tool_call_id: call.call_id,
+      arguments: call.arguments as Step["content"],
+      ...approvalOf(call, approvals.get(call.call_id)),
+    },
+    tool_name: call.name,
+    attempt: call.attempt,
+    started_at: call.started_at?.toISOString() ?? askedAt,
+    ended_at: call.ended_at?.toISOString() ?? null,
+  });
+
+const approvalOf = (call: CallRow, row: ApprovalRow | undefined): { approval?: Step["content"] } => {
+  if (row === undefined) return {};
+  const decided = toDecidedApproval(call, row);
+  if (decided === null) return { approval: { digest: row.digest, decision: null } };
+  const { digest, decision, comment, decided_by, decided_at, arguments: edited } = decided;
+  const words = { digest, decision, comment, decided_by, decided_at };
+  return { approval: edited === undefined ? words : { ...words, arguments: edited } };
+};
 
 const toolResult = (call: CallRow): Entry[] => {
   if (call.ended_at === null) return [];

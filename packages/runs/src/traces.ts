@@ -116,7 +116,8 @@ export const readTracedRun = (db: Db, input: { runId: string; accountId: string 
         state: call.state,
         result: call.result,
         isError: call.is_error,
-        startedAt: call.started_at,
+        // One that waited for people and was never begun ended when its run did.
+        startedAt: call.started_at ?? call.ended_at ?? facts.run.created_at,
         endedAt: call.ended_at,
       })),
       waits: facts.waits.map((wait) => ({

@@ -38,6 +38,7 @@ export const taken: Readonly<Record<string, Taken>> = {
   "GET /agent-run/:agent_run_id/stream": null,
   "POST /agent-run/:agent_run_id/stream-ticket": null,
   "POST /agent-run/:agent_run_id/stop": null,
+  "POST /agent-run/:agent_run_id/approvals/:tool_call_id": { json: { decision: "approve", digest: "0".repeat(64) } },
   "DELETE /agent-run/:agent_run_id": null,
   "GET /agents": null,
   "POST /agents": { json: { name: "Agent", description: "Text", version: { instructions: "Be brief." } } },
@@ -94,8 +95,26 @@ export const objectsOf = async (api: ApiUnderTest, person: Person, canary = "can
     thread_id: thread.threadId,
     message_id: messageId,
     agent_run_id: runId,
+    tool_call_id: await aDecidedCall(owner, { runId, ...person }),
     name: "calculator",
   };
+};
+
+/** A call that the person has approved; the table repeats that decision. */
+const aDecidedCall = async (
+  owner: ApiUnderTest["database"]["owner"],
+  input: { runId: string; accountId: string; userId: string },
+): Promise<string> => {
+  await owner.query(
+    `with call as (
+       insert into cortex.tool_calls (run_id, call_id, account_id, step, position, name, arguments, effect, state, attempt)
+       values ($1, 'call', $2, 0, 0, 'calculator', '{}', 'pure', 'done', 1)
+     )
+     insert into cortex.tool_approvals (run_id, call_id, account_id, attempt, digest, decision, decided_by, decided_at)
+     values ($1, 'call', $2, 1, repeat('0', 64), 'approve', $3, now())`,
+    [input.runId, input.accountId, input.userId],
+  );
+  return "call";
 };
 
 const fill = (path: string, ids: Ids): string =>

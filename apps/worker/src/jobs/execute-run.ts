@@ -162,6 +162,6 @@ const parkOrEnd = async (
 ): Promise<EngineOutcome | null> => {
   const parked = await recorder.park(wait, services.settings);
   if (parked.kind === "ends") return parked.outcome;
-  services.log.info({ reason: wait.reason, code: wait.code, resume_at: parked.resumeAt }, "run waits");
+  services.log.info({ reason: wait.reason, until: parked.until }, "run waits");
   return null;
 };

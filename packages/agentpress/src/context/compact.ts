@@ -3,7 +3,7 @@ import type { AgentMessage } from "../messages.ts";
 import type { ModelAsk } from "../model-asks.ts";
 import type { AskedModel } from "../models/asked-model.ts";
 import type { Run } from "../run.ts";
-import type { Tool } from "../tool.ts";
+import { isTainted } from "../taint.ts";
 import { shares } from "./room.ts";
 import { messagesToSend } from "./run-context.ts";
 import { type Split, splitForSummary, summaryMessage } from "./summary.ts";
@@ -12,16 +12,6 @@ import { fixedTokens, tokensOf } from "./tokens.ts";
 
 /** So often in a row a summary may fail, before this attempt tries no more. */
 const maxFailures = 2;
-
-/**
- * Is there something in these messages that a stranger may have written? What a tool that we do not know (any more) has answered may be.
- */
-const holdsForeignText = (messages: readonly AgentMessage[], tools: readonly Tool[]): boolean => {
-  const trusted = new Set(tools.flatMap((tool) => (tool.untrusted ? [] : [tool.name])));
-  return messages.some(
-    (message) => message.role === "assistant" && message.tool_calls.some((call) => !trusted.has(call.name)),
-  );
-};
 
 const callIds = (messages: readonly AgentMessage[]): string[] =>
   messages.flatMap((message) => (message.role === "assistant" ? message.tool_calls.map((call) => call.id) : []));
@@ -38,7 +28,7 @@ const takeUp = (run: Run, split: Split, written: Extract<Summarised, { kind: "wr
   const message = summaryMessage(written);
   if (tokensOf(message) >= sizeOf(older)) return false;
   for (const id of callIds(older)) run.context.takenIds.add(id);
-  run.context.tainted ||= holdsForeignText(older, run.tools.tools);
+  run.context.tainted ||= isTainted(older, run.tools.tools);
   run.history = [message, ...kept, ...recent];
   return true;
 };

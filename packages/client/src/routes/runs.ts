@@ -1,4 +1,6 @@
 import {
+  ApprovalAnswer,
+  type DecideApproval,
   InitiatedRun,
   type InitiateRun,
   page,
@@ -66,6 +68,24 @@ export const runRoutes = (caller: Caller) => ({
       method: "POST",
       path: path`/agent-run/${runId}/stop`,
       answer: StopAccepted,
+      kind: "idempotent",
+      options,
+    }),
+  /**
+   * Decides about a tool call that waits for a person: those in `approvals` of the run, and of its `run.waiting`. `digest` is the one that stands
+   * there. May be repeated. Codes: `approval_mismatch`, `conflict` (decided otherwise, or too late), `forbidden` (a viewer).
+   */
+  decideApproval: (
+    runId: string,
+    toolCallId: string,
+    decision: InputOf<typeof DecideApproval>,
+    options?: CallOptions,
+  ) =>
+    call(caller, {
+      method: "POST",
+      path: path`/agent-run/${runId}/approvals/${toolCallId}`,
+      body: decision,
+      answer: ApprovalAnswer,
       kind: "idempotent",
       options,
     }),

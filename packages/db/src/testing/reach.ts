@@ -60,7 +60,8 @@ export const readTableFacts = async (owner: pg.Client, table: string): Promise<T
   const columns = await owner.query<{ touch: string }>(
     `select attname || ' = ' || case when atttypid = 'timestamptz'::regtype then 'now()' else attname end as touch
      from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped
-     order by not (atttypid = 'timestamptz'::regtype and attnotnull), attname <> 'updated_at', attnum limit 1`,
+     order by not (atttypid = 'timestamptz'::regtype and attnotnull), attname <> 'updated_at',
+       atttypid <> 'timestamptz'::regtype, attnum limit 1`,
     [`cortex.${table}`],
   );
   const touch = columns.rows[0]?.touch;

@@ -41,6 +41,7 @@ export const tables: Readonly<Record<string, Access>> = {
   sandboxes: { scope: "tenant", api: ["select", "insert", "update"], worker: ["select", "insert", "update"] },
   run_steps: { scope: "tenant", api: ["select"], worker: ["select", "insert", "update"] },
   tool_calls: { scope: "tenant", api: ["select"], worker: ["select", "insert", "update"] },
+  tool_approvals: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
   run_waits: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
   context_summaries: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
   agent_runs: { scope: "fleet", api: ["select", "insert", "update", "delete"], worker: ["select", "update"] },

@@ -1,5 +1,6 @@
+import { createHash } from "node:crypto";
 import { noUsage, type Usd } from "@cortex/contracts";
-import type { EngineEvent, EngineWait } from "../engine-events.ts";
+import type { ApprovalWait, EngineEvent, ProviderWait } from "../engine-events.ts";
 
 /*
  * What an engine would yield, for tests of what is made of it.
@@ -49,7 +50,7 @@ export const stepDone = (step: number): EngineEvent => ({
 });
 
 /** The provider lets nobody through, after it has begun an answer if that has cost something. */
-export const limited = (retryAfterMs: number | null, costUsd: Usd = "0"): EngineWait => ({
+export const limited = (retryAfterMs: number | null, costUsd: Usd = "0"): ProviderWait => ({
   kind: "waiting",
   reason: "provider_limit",
   code: "model_rate_limited",
@@ -59,3 +60,34 @@ export const limited = (retryAfterMs: number | null, costUsd: Usd = "0"): Engine
 });
 
 export const nothingElse = { unreported: { usage: noUsage, cost_usd: "0" } };
+
+interface AskedCall {
+  id: string;
+  name: string;
+  effect: "pure" | "once";
+  approval?: boolean;
+}
+
+/** What stands for a call; that it is made of name and arguments is the engine's business. */
+export const digestFor = (callId: string): string => createHash("sha256").update(callId).digest("hex");
+
+/** An answer of which some calls need a person. */
+export const answeredForPeople = (step: number, calls: readonly AskedCall[]): EngineEvent => {
+  const event = answered(step, "May I?", [...calls]);
+  if (event.type !== "model.completed") throw new Error("an answer is an answer");
+  const claims = event.claims.map((claim, index) => ({
+    ...claim,
+    awaits: calls[index]?.approval ? ("approval" as const) : ("others" as const),
+  }));
+  return { ...event, claims };
+};
+
+/** The end of the engine after that answer. */
+export const waitsForPeople = (calls: readonly AskedCall[]): ApprovalWait => ({
+  kind: "waiting",
+  reason: "approval",
+  approvals: calls
+    .filter(({ approval }) => approval)
+    .map(({ id, name }) => ({ tool_call_id: id, name, arguments: { expression: "1" }, digest: digestFor(id) })),
+  ...nothingElse,
+});

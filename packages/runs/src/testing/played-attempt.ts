@@ -1,6 +1,7 @@
 import { type Recorder } from "../recorder.ts";
 import { FencedError } from "../run.ts";
 import type { RunInput } from "../run-input.ts";
+import { defaultRunSettings } from "../settings.ts";
 import { answered, called, limited, nothingElse, stepDone } from "./engine-script.ts";
 
 /** What an engine may do next, from one barrier to the following. */
@@ -111,7 +112,7 @@ export const playAttempt = (input: {
       }
       case "wait": {
         // Long enough that no wait ends by itself while a story is played.
-        const parked = await recorder.park(limited(600_000, "0.0003"), { maxWaitMs: 3_600_000 });
+        const parked = await recorder.park(limited(600_000, "0.0003"), defaultRunSettings);
         if (parked.kind === "parked") return "parked";
         await recorder.finish(parked.outcome);
         return "ended";

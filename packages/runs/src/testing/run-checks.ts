@@ -40,6 +40,7 @@ export const contentOf = async ({ database }: RunWorld, runId: string): Promise<
        (select string_agg(each::text, '' order by step) from cortex.run_steps each where run_id = $1),
        (select string_agg(each::text, '' order by attempt) from cortex.run_waits each where run_id = $1),
        (select string_agg(each::text, '' order by call_id) from cortex.tool_calls each where run_id = $1),
+       (select string_agg(each::text, '' order by call_id) from cortex.tool_approvals each where run_id = $1),
        (select string_agg(each::text, '' order by id) from cortex.ledger_entries each where run_id = $1))) as word`,
     [runId],
   );
@@ -58,7 +59,8 @@ export const violations = async ({ database }: RunWorld): Promise<string[]> => {
      union all select 'admitted in one place only' from cortex.outbox join ended on id = run_id
        where (outbox.admitted_at is null) <> (ended.admitted_at is null)
      union all select 'a waiting run that holds a place or has no time' from ended
-       where status = 'waiting' and (admitted_at is not null or lease_until is not null or resume_at is null)
+       where status = 'waiting' and (admitted_at is not null or lease_until is not null or (resume_at is null and not exists (
+         select 1 from cortex.tool_approvals where run_id = ended.id and tool_approvals.attempt = ended.attempt and decision is null)))
      union all select 'more parallel runs than the plan has' from ended join cortex.accounts on accounts.id = account_id
        join cortex.plans on plans.id = plan_id where status = 'running' or (status = 'queued' and admitted_at is not null)
        group by account_id, max_parallel_runs having count(*) > max_parallel_runs
@@ -71,6 +73,8 @@ export const violations = async ({ database }: RunWorld): Promise<string[]> => {
          where run_id = ended.id and kind in ('reserve', 'release'))
      union all select 'a charge that is not the cost' from ended
        where over and -cost_usd <> (select coalesce(sum(amount_usd), 0) from cortex.ledger_entries where run_id = ended.id and kind = 'usage')
+     union all select 'a call that acted before people decided' from cortex.tool_approvals join cortex.tool_calls using (run_id, call_id)
+       where coalesce(decision, 'reject') = 'reject' and tool_calls.started_at is not null
      union all select 'a call that nobody has settled' from ended join cortex.tool_calls on run_id = ended.id
        where over and tool_calls.ended_at is null`,
   );

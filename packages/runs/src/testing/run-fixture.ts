@@ -37,6 +37,8 @@ export const createRunFixture = async () => {
   const api = openDatabase({ ...options, url: database.apiUrl });
   const worker = openDatabase({ ...options, url: database.workerUrl });
   await aWorker(database.owner, { concurrency: 1_000 });
+  // It is heard of for as long as the tests may take on a busy machine.
+  await database.owner.query("update cortex.workers set heartbeat_at = now() + interval '1 hour'");
   const delivered: Delivery[] = [];
   const log = createMemoryLog();
 
