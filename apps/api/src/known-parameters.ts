@@ -32,7 +32,8 @@ export const knownParameters = (api: Api): MiddlewareHandler<ApiContext> => {
     const asked = Object.keys(c.req.queries());
     if (asked.length > 0) {
       known ??= parametersByRoute(api);
-      const route = matchedRoutes(c).findLast(({ method }) => method !== METHOD_NAME_ALL);
+      // The first is the one that answers: `/versions/compare` is also an address of `/versions/{version}`.
+      const route = matchedRoutes(c).find(({ method }) => method !== METHOD_NAME_ALL);
       const names = known.get(`${route?.method} ${route?.path.replace(/^\/api(\/v1)?/, "")}`) ?? new Set();
       const unknown = asked.filter((name) => !names.has(name));
       if (unknown.length > 0) throw refusal(unknown);

@@ -2,10 +2,21 @@ import { randomUUID } from "node:crypto";
 import { Agent, AgentVersion, CreateAgent, CreateAgentVersion } from "@cortex/contracts";
 import { asUser, type Database, openDatabase, type Tx } from "@cortex/db";
 import { silentLogger } from "@cortex/observability";
-import { aMember, anAccount, aUser, createTestDatabase, type TestDatabase, type TestUser } from "@cortex/testing";
+import {
+  aMember,
+  anAccount,
+  aRun,
+  aThread,
+  aUser,
+  createTestDatabase,
+  type TestDatabase,
+  type TestUser,
+} from "@cortex/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { changeAgent, deleteAgent } from "./change-agent.ts";
 import { createAgent, createVersion } from "./create-agent.ts";
 import { getAgent, listAgents } from "./read-agents.ts";
+import { getVersions, listVersions } from "./read-versions.ts";
 import { resolveAgentForRun } from "./resolve-agent.ts";
 
 let database: TestDatabase;
@@ -164,4 +175,76 @@ test("agents are listed newest first, in pages", async () => {
   const second = await page(first.next_cursor ?? "");
   expect(second).toMatchObject({ data: [{ name: "Cortex" }], next_cursor: null });
   await expect(page("x")).rejects.toThrow(expect.objectContaining({ code: "invalid_cursor" }));
+});
+
+test("an account has one default agent at any time, however many become it at once, and it cannot be deleted", async () => {
+  const user = await aUser(database.owner);
+  const agents = await Promise.all(["a", "b", "c", "d"].map((name) => anAgent(user, name)));
+  await Promise.all(
+    agents.map(({ id: agentId }) => as(user, (tx) => changeAgent(tx, { agentId, changes: { is_default: true } }))),
+  );
+  const { data } = await as(user, (tx) => listAgents(tx, { accountId: user.accountId, limit: 9 }));
+  const defaults = data.filter((agent) => agent.is_default);
+  expect(defaults).toHaveLength(1);
+  const [{ id: agentId } = { id: "" }] = defaults;
+  await expect(as(user, (tx) => deleteAgent(tx, { agentId }))).rejects.toMatchObject({ code: "conflict" });
+  expect(await as(user, (tx) => resolveAgentForRun(tx, { accountId: user.accountId, agentId: null }))).toMatchObject({
+    agentId,
+  });
+});
+
+test("a deleted agent is gone for everybody but its runs: they and their version stay", async () => {
+  const user = await aUser(database.owner);
+  const { id: agentId, active_version: version } = await anAgent(user, "Clerk");
+  const thread = await aThread(database.owner, { accountId: user.accountId });
+  const { runId } = await aRun(database.owner, { thread, status: "completed" });
+  await database.owner.query("update cortex.agent_runs set agent_id = $2, agent_version_id = $3 where id = $1", [
+    runId,
+    agentId,
+    version?.id,
+  ]);
+  expect(await as(user, (tx) => deleteAgent(tx, { agentId }))).toBe(true);
+  const gone = await as(user, async (tx) => [
+    await deleteAgent(tx, { agentId }),
+    await getAgent(tx, { agentId }),
+    await changeAgent(tx, { agentId, changes: { name: "Back" } }),
+    await createVersion(tx, { agentId, ...settings("Back") }),
+    await getVersions(tx, { agentId, versions: [1] }),
+    await listVersions(tx, { agentId, limit: 5 }),
+    await resolveAgentForRun(tx, { accountId: user.accountId, agentId }),
+  ]);
+  expect(gone).toEqual([false, null, null, null, null, null, null]);
+  const { rows } = await database.owner.query(
+    `select instructions from cortex.agent_runs join cortex.agent_versions on agent_versions.id = agent_version_id where agent_runs.id = $1`,
+    [runId],
+  );
+  expect(rows).toEqual([{ instructions: "Be brief." }]);
+  await expect(as(user, (tx) => tx.deleteFrom("agents").where("id", "=", agentId).execute())).rejects.toThrow(
+    "permission denied",
+  );
+  await expect(
+    database.owner.query("delete from cortex.agent_versions where agent_id = $1", [agentId]),
+  ).rejects.toThrow("foreign key");
+  // With its account everything goes.
+  await database.owner.query("delete from auth.users where id = $1", [user.userId]);
+  expect((await database.owner.query("select 1 from cortex.agent_runs where id = $1", [runId])).rowCount).toBe(0);
+});
+
+test("versions are listed newest first, in pages; an older one can be active again, one that is not there cannot", async () => {
+  const user = await aUser(database.owner);
+  const { id: agentId } = await anAgent(user, "Clerk");
+  for (const text of ["2", "3"]) await as(user, (tx) => createVersion(tx, { agentId, ...settings(text) }));
+  const page = (cursor?: string) =>
+    as(user, (tx) => listVersions(tx, { agentId, limit: 2, ...(cursor === undefined ? {} : { cursor }) }));
+  const first = await page();
+  expect(first?.data.map(({ version }) => version)).toEqual([3, 2]);
+  expect(await page(first?.next_cursor ?? "")).toMatchObject({ data: [{ version: 1 }], next_cursor: null });
+  await expect(page("x")).rejects.toMatchObject({ code: "invalid_cursor" });
+
+  const activate = (version: number) =>
+    as(user, (tx) => changeAgent(tx, { agentId, changes: { active_version: version } }));
+  expect(await activate(1)).toMatchObject({ active_version: { version: 1, instructions: "Be brief." } });
+  await expect(activate(4)).rejects.toMatchObject({ code: "validation_failed" });
+  const next = await as(user, (tx) => createVersion(tx, { agentId, ...settings("4") }));
+  expect(next?.version).toBe(4);
 });

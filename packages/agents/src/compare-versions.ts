@@ -3,14 +3,16 @@ import { type AgentVersion, Json, type VersionComparison, versionFields } from "
 import { diffLines } from "diff";
 
 /**
- * Beyond so many lines that came or went, two texts have little in common, and a difference of them tells nobody anything. It bounds the time: the
- * work grows with the square of it.
+ * Beyond so many lines that came or went, two texts have little in common, and a difference of them tells nobody anything. The work grows with the
+ * square of it: 500 are about 20 ms, in which the process serves nobody else.
  */
-const mostChangedLines = 2_000;
+const mostChangedLines = 500;
+/** For texts that repeat themselves, where the work grows with their length as well. Ten times the ordinary worst case. */
+const timeoutMs = 200;
 
 const differenceOf = (from: string, to: string): VersionComparison["instructions"] => {
   if (from === to) return null;
-  const parts = diffLines(from, to, { maxEditLength: mostChangedLines });
+  const parts = diffLines(from, to, { maxEditLength: mostChangedLines, timeout: timeoutMs });
   return (
     parts?.map(({ added, removed, value }) => ({
       kind: added ? ("added" as const) : removed ? ("removed" as const) : ("same" as const),

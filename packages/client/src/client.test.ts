@@ -92,6 +92,19 @@ test("what is not given is not sent", async () => {
   expect(server.arrived[0]?.headers).not.toHaveProperty("idempotency-key");
 });
 
+test("a change of a tool for an agent: the name in the path, the agent in the query, the change in the body", async () => {
+  await using server = await serve((_, response) => void response.writeHead(204).end());
+  const client = clientOf(server.url);
+  await client.resetTool("calculator");
+  const changed = client.updateTool("a/b", { enabled: false, description: null }, { agent_id: threadId });
+  // 204 is no answer to a change.
+  await expect(changed).rejects.toBeInstanceOf(UnexpectedAnswerError);
+  expect(server.arrived.map(({ method, path, query, body }) => [method, path, [...query], body])).toEqual([
+    ["DELETE", "/api/tools/calculator/settings", [], ""],
+    ["PATCH", "/api/tools/a%2Fb", [["agent_id", threadId]], '{"enabled":false,"description":null}'],
+  ]);
+});
+
 test("an id is data: it cannot become another path", async () => {
   await using server = await serve((_, response) => problem(response, 404, "not_found"));
   await expect(clientOf(server.url).getRun("../me?x=1#")).rejects.toMatchObject({ code: "not_found" });

@@ -127,7 +127,7 @@ export const VersionComparison = z
         to: Json,
       }),
     ),
-    /** How the instructions became others, by whole lines, in their order; null if they are equal, or have next to nothing in common. */
+    /** How the instructions became others, by whole lines, in their order; null if they are equal, or too different for that. */
     instructions: z.array(z.object({ kind: z.enum(["same", "removed", "added"]), text: z.string() })).nullable(),
   })
   .meta({ id: "VersionComparison" });

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { RunEvent, StopReceipt } from "@cortex/contracts";
-import { type Database, openDatabase, type Scope } from "@cortex/db";
+import { asUser, type Database, openDatabase, type Scope, type Tx } from "@cortex/db";
 import { connectRedis, createEventLog, publishStop } from "@cortex/events";
 import { silentLogger } from "@cortex/observability";
 import { createProducer } from "@cortex/queue";
@@ -119,7 +119,7 @@ export const createWorkplace = async () => {
 
   const start = async (
     prompt: string,
-    options: { tools?: string[]; maxCostUsd?: string; threadId?: string; model?: string } = {},
+    options: { tools?: string[]; maxCostUsd?: string; threadId?: string; agentId?: string; model?: string } = {},
   ) => {
     const threadId = options.threadId ?? (await aThread(database.owner, { accountId: user.accountId })).threadId;
     const started = await startRun(deps, {
@@ -127,7 +127,7 @@ export const createWorkplace = async () => {
       accountId: null,
       threadId,
       requestId: "test",
-      agentId: null,
+      agentId: options.agentId ?? null,
       model: options.model ?? null,
       prompt,
       maxCostUsd: options.maxCostUsd ?? null,
@@ -166,6 +166,9 @@ export const createWorkplace = async () => {
     aWorker,
     start,
     rowOf,
+    /** What a user does through the API. */
+    asUser: <Result>(work: (tx: Tx) => Promise<Result>) =>
+      asUser(api.db, { userId: user.userId, accountId: null }, work),
     stop: (runId: string, userId = user.userId) => stopRun(deps, { runId, userId, accountId: null }),
     /** The message to the worker is lost; the wish is not. */
     stopUnheard: (runId: string) =>
