@@ -88,7 +88,8 @@ export class Answer {
         this.usage = event.usage;
         return null;
       case "finish":
-        this.finish = event.reason;
+        // A second finish does not make an answer whole that was cut.
+        if (this.finish !== "length" && this.finish !== "filtered") this.finish = event.reason;
         return null;
     }
   }

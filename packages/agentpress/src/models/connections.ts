@@ -69,9 +69,10 @@ export const openConnections = (connectMs: number): Connections => {
     headersTimeout: 0,
     bodyTimeout: 0,
   });
+  // A redirect is not followed: key and conversation go to this endpoint and nowhere else.
   // The package and the global types declare one standard twice, and the two do not mix.
   const fetchHere = async (input: string | URL, init?: object): Promise<Response> =>
-    drainedAtLeave(await undiciFetch(input, { ...init, dispatcher: agent }), drains);
+    drainedAtLeave(await undiciFetch(input, { ...init, redirect: "manual", dispatcher: agent }), drains);
   return {
     fetch: fetchHere as typeof fetch,
     close: async () => {

@@ -20,13 +20,23 @@ interface ExtraUsage {
 
 const unreadable = (detail: string): ModelError => new ModelError("model_malformed", { phase: "answer", detail });
 
-const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0);
+/** Above every window there is; a count beyond it is a slip, and must not become somebody's bill. */
+const maxCount = 100_000_000;
 
-/** Providers count cached tokens inside the prompt and reasoning inside the completion; a broken count must not become a negative price. */
-const usageOf = (usage: NonNullable<Chunk["usage"]>): Usage => {
+const isCount = (value: unknown): boolean =>
+  Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) <= maxCount;
+
+const count = (value: unknown): number => (isCount(value) ? Number(value) : 0);
+
+/**
+ * Providers count cached tokens inside the prompt and reasoning inside the completion; a broken count must not become a negative price.
+ * Null where nothing was counted, so that it is estimated: gateways that do not count say 0.
+ */
+const usageOf = (usage: NonNullable<Chunk["usage"]>): Usage | null => {
   const extra: ExtraUsage = usage as ExtraUsage;
   const input_tokens = count(usage.prompt_tokens);
   const output_tokens = count(usage.completion_tokens);
+  if (input_tokens === 0 || !isCount(usage.completion_tokens)) return null;
   const cached_input_tokens = Math.min(input_tokens, count(usage.prompt_tokens_details?.cached_tokens));
   return {
     input_tokens,
@@ -63,7 +73,8 @@ const isText = (value: unknown): value is string => typeof value === "string" &&
 export const readChunk = (chunk: Chunk, events: ModelEvent[]): void => {
   // The SDK passes on whatever parsed as JSON.
   if (chunk === null || typeof chunk !== "object") throw unreadable("a chunk is no object");
-  if (chunk.usage) events.push({ type: "usage", usage: usageOf(chunk.usage) });
+  const usage = chunk.usage ? usageOf(chunk.usage) : null;
+  if (usage) events.push({ type: "usage", usage });
   const choice = chunk.choices?.[0];
   if (!choice) return;
 
@@ -82,7 +93,8 @@ export const readChunk = (chunk: Chunk, events: ModelEvent[]): void => {
 const readToolCalls = (pieces: NonNullable<Chunk["choices"][0]["delta"]["tool_calls"]>, events: ModelEvent[]): void => {
   if (!Array.isArray(pieces)) throw unreadable("tool_calls is no list");
   for (const [position, piece] of pieces.entries()) {
-    const args: unknown = piece?.function?.arguments ?? "";
+    if (piece === null || typeof piece !== "object") throw unreadable("a piece of a tool call is no object");
+    const args: unknown = piece.function?.arguments ?? "";
     if (typeof args !== "string") throw unreadable("tool call arguments are no text");
     events.push({
       type: "tool_call",

@@ -46,11 +46,15 @@ test("an abort ends the call at once, before and in the middle of an answer, and
 });
 
 test("a consumer that takes its time is not the endpoint's silence", async () => {
-  const { model } = await behind([answersText("One two three.")], { timeouts: { idleMs: 40, firstByteMs: 40 } });
+  const { model } = await behind([answersText("One two three.")], { timeouts: { idleMs: 400, firstByteMs: 400 } });
+  // One word while the first byte is watched for, one while the next event is.
+  let held = 0;
   const { events, outcome } = await play({ model, tools: [] }, anInput(), {
     onEvent: async (event) => {
       const startedAt = performance.now();
-      if (event.type === "message.delta") await eventually(() => performance.now() - startedAt > 100);
+      if (event.type !== "message.delta" || held === 2) return;
+      held += 1;
+      await eventually(() => performance.now() - startedAt > 600);
     },
   });
   expect(outcome.kind).toBe("completed");

@@ -20,9 +20,22 @@ const cleaned = (text: string, apiKey: string): string => {
 /** Marks of a meaning, in the `type`, `code` or message of an error. They come before the status, because the status varies. */
 const meanings: readonly (readonly [RegExp, RunErrorCode])[] = [
   // LiteLLM says 429 or 400 for a used-up budget, OpenAI 429: waiting does not help, so it must not count as a rate limit.
-  [/budget_exceeded|budget has been exceeded|exceededbudget|insufficient_quota|billing_hard_limit/i, "model_budget"],
-  [/context_length_exceeded|contextwindowexceeded|maximum context length|prompt is too long/i, "context_overflow"],
-  [/content_policy_violation|contentpolicyviolation|content_filter/i, "model_refused"],
+  [
+    /budget_exceeded|budget has been exceeded|exceeded ?budget|over budget|crossed budget|insufficient_quota|billing_hard_limit|credit balance is too low/i,
+    "model_budget",
+  ],
+  // OpenAI and LiteLLM; Anthropic twice; Bedrock; Gemini; llama.cpp.
+  [
+    /context_length_exceeded|contextwindowexceeded|maximum context length|prompt is too long|exceed context limit|input is too long|input token count.{0,40}exceeds|exceeds the available context/i,
+    "context_overflow",
+  ],
+  // OpenAI and LiteLLM; Azure twice; OpenAI's reasoning models; guardrails of a LiteLLM.
+  [
+    /content_policy_violation|contentpolicyviolation|content_filter|responsibleaipolicyviolation|content management policy|violating our usage policy|violated.{0,20}guardrail/i,
+    "model_refused",
+  ],
+  // LiteLLM says it with 400 as well.
+  [/invalid_api_key|auth_error|authenticationerror|authentication error/i, "model_auth"],
 ];
 
 /** In an error inside a stream there is no status; its type says what a status would. */

@@ -34,6 +34,9 @@ const userContent = (message: UserMessage): string | UserPart[] => {
 const argumentsText = (args: ToolCallRequest["arguments"]): string =>
   JSON.stringify(args !== null && typeof args === "object" && !Array.isArray(args) ? args : { unreadable: args });
 
+/** What endpoints take for the name of a function; a model may have written anything, and one bad name would have every later request refused. */
+const callName = (name: string): string => name.replace(/[^\w-]/g, "_").slice(0, 64) || "unnamed";
+
 const textMessage = (message: Exclude<AgentMessage, { role: "user" }>): ChatMessage => {
   if (message.role === "tool") {
     return { role: "tool", tool_call_id: message.tool_call_id, content: textOf(message.content) };
@@ -46,7 +49,7 @@ const textMessage = (message: Exclude<AgentMessage, { role: "user" }>): ChatMess
     tool_calls: message.tool_calls.map((call) => ({
       id: call.id,
       type: "function",
-      function: { name: call.name, arguments: argumentsText(call.arguments) },
+      function: { name: callName(call.name), arguments: argumentsText(call.arguments) },
     })),
   };
 };

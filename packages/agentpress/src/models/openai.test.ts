@@ -161,17 +161,34 @@ test("calls under one index, without ids, with one id, or with a finish of `stop
   }
 });
 
-test("without usage it is estimated; with nonsense in it, nothing becomes negative", async () => {
-  const none = await runBehind([streams([textPiece("12345678"), chunk({}, "stop"), "[DONE]"])]);
-  expect(ofType(none.events, "model.completed")[0]?.usage).toMatchObject({ estimated: true, output_tokens: 2 });
-  const nonsense = usageChunk({
-    prompt_tokens: -5,
-    completion_tokens: 1.5,
-    prompt_tokens_details: { cached_tokens: 1e9 },
+test("usage is estimated where there is none that could be true; parts of it are never more than the whole", async () => {
+  const odd: Record<string, unknown>[] = [
+    { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 },
+    { prompt_tokens: -5, completion_tokens: 1.5 },
+    { prompt_tokens: 12, completion_tokens: "7" },
+    { prompt_tokens: 12, completion_tokens: -7 },
+    { prompt_tokens: 1e15, completion_tokens: 7 },
+    {},
+  ];
+  const endings = [[], ...odd.map((usage) => [usageChunk(usage)])];
+  for (const frames of endings) {
+    const { events } = await runBehind([streams([textPiece("12345678"), chunk({}, "stop"), ...frames, "[DONE]"])]);
+    expect(ofType(events, "model.completed")[0]?.usage).toMatchObject({ estimated: true, output_tokens: 2 });
+  }
+  const parts = usageChunk({
+    prompt_tokens: 10,
+    completion_tokens: 4,
+    prompt_tokens_details: { cached_tokens: 1_000 },
+    cache_creation_input_tokens: 5,
+    completion_tokens_details: { reasoning_tokens: 1_000 },
   });
-  const odd = await runBehind([streams([textPiece("x"), chunk({}, "stop"), nonsense, "[DONE]"])]);
-  expect(ofType(odd.events, "model.completed")[0]).toMatchObject({
-    cost_usd: "0",
-    usage: { input_tokens: 0, cached_input_tokens: 0, output_tokens: 0 },
+  const { events } = await runBehind([streams([textPiece("x"), chunk({}, "stop"), parts, "[DONE]"])]);
+  expect(ofType(events, "model.completed")[0]?.usage).toEqual({
+    input_tokens: 10,
+    cached_input_tokens: 10,
+    cache_write_tokens: 0,
+    output_tokens: 4,
+    reasoning_tokens: 4,
+    estimated: false,
   });
 });

@@ -48,7 +48,9 @@ async function* readAnswer(chunks: Chunks, watchdog: Watchdog, apiKey: string): 
       watchdog.heard();
       readChunk(chunk, events);
       for (const event of events) {
+        // What comes after a finish belongs to the answer all the same, which is whole again with the next finish or the proper end.
         if (event.type === "finish") finished = true;
+        else if (event.type !== "usage") finished = false;
         yield event;
       }
       events.length = 0;
