@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import { noUsage, type Run, type Thread } from "@cortex/contracts";
+import { noUsage, Run, type Thread } from "@cortex/contracts";
 import { eventually } from "@cortex/testing";
 import { expect, test } from "vitest";
 import { type ClientOptions, createClient } from "./client.ts";
@@ -24,7 +24,7 @@ const thread = {
   created_at: at,
   updated_at: at,
 } as Thread;
-const run = {
+const run = Run.parse({
   id: runId,
   thread_id: threadId,
   project_id: threadId,
@@ -40,12 +40,13 @@ const run = {
   error: null,
   stop: null,
   queue: null,
+  approvals: [],
   metadata: {},
   request_id: "r",
   created_at: at,
   started_at: at,
   completed_at: at,
-} as Run;
+});
 const started = { agent_run_id: runId, thread_id: threadId, status: "queued" };
 
 /** Fails so often, then answers. */
