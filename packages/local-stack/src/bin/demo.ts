@@ -1,4 +1,5 @@
 import { type Answer, ask } from "../demo/ask.ts";
+import { somebodyAt } from "../demo/decide.ts";
 import { openDemoStack } from "../demo/open-demo-stack.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { createRunView } from "../terminal/run-view.ts";
@@ -21,8 +22,9 @@ await runCommand({ interruptedCode: 1 }, async ({ root, settings, environment, s
   const progress = createProgress(write, style);
   const stack = await openDemoStack({ root, settings, environment, progress, signal });
   try {
+    const somebody = somebodyAt({ input: process.stdin, output: process.stdout });
     write(`${style.bold(question)}\n`);
-    const answer = await ask({ stack: stack.file, question, view: createRunView(write, style), signal });
+    const answer = await ask({ stack: stack.file, question, view: createRunView(write, style), somebody, signal });
     const complaint = whatIsWrong(question, answer);
     if (complaint !== null) write(`${style.red(complaint)}\n`);
     return answer.end === "run.completed" && complaint === null ? 0 : 1;

@@ -48,7 +48,7 @@ function readArguments(given: string[]): { sample: boolean } {
 async function sampleRun({ style, write, signal }: Command, file: StackFile): Promise<void> {
   write(`${style.bold("A sample run:")} ${SAMPLE_QUESTION}\n`);
   try {
-    await ask({ stack: file, question: SAMPLE_QUESTION, view: createRunView(write, style), signal });
+    await ask({ stack: file, question: SAMPLE_QUESTION, view: createRunView(write, style), somebody: null, signal });
   } catch (error) {
     if (signal.aborted) return;
     write(style.red(`  The sample run failed: ${error instanceof Error ? error.message : String(error)}\n`));

@@ -3,6 +3,7 @@ import type { Message, TerminalEventType } from "@cortex/contracts";
 import { signIn } from "../stack/demo-user.ts";
 import { StackError } from "../stack-error.ts";
 import type { StackFile } from "../stack/stack-file.ts";
+import { type AskSomebody, decideAtTerminal } from "./decide.ts";
 import type { RunView } from "../terminal/run-view.ts";
 
 /** Breaks of the stream in a row; the waits between them grow to seconds, so this is a quarter of a minute and more. */
@@ -27,9 +28,11 @@ export async function ask(input: {
   stack: StackFile;
   question: string;
   view: RunView;
+  /** Whom tool calls are shown to that need a person; null: nobody is there. */
+  somebody: AskSomebody | null;
   signal: AbortSignal;
 }): Promise<Answer> {
-  const { stack, question, view, signal } = input;
+  const { stack, question, view, somebody, signal } = input;
   if (stack.demo_user === null || stack.supabase_anon_key === null) {
     throw new StackError(
       "not_ready",
@@ -43,7 +46,7 @@ export async function ask(input: {
   });
   const client = createClient({ baseUrl: stack.api_url, token: async () => token });
   try {
-    return await askAs(client, { question, view, signal });
+    return await askAs(client, { question, view, somebody, signal });
   } catch (error) {
     const known =
       error instanceof ApiError || error instanceof ConnectionError || error instanceof UnexpectedAnswerError;
@@ -53,15 +56,20 @@ export async function ask(input: {
   }
 }
 
-type Question = { question: string; view: RunView; signal: AbortSignal };
+type Question = { question: string; view: RunView; somebody: AskSomebody | null; signal: AbortSignal };
 
-async function askAs(client: Client, { question, view, signal }: Question): Promise<Answer> {
+async function askAs(client: Client, { question, view, somebody, signal }: Question): Promise<Answer> {
   const thread = await client.createThread({ title: question.slice(0, 100) }, { signal });
   const run = await client.startRun(thread.id, { prompt: question }, { signal });
   const answer = { text: "", failedTools: [] as string[] };
   try {
     for await (const event of client.followRun(run.agent_run_id, { signal, maxFailures: MAX_BREAKS })) {
       view.show(event);
+      if (event.type === "run.waiting" && event.approvals) {
+        // Said again after a lost log: then some of it, or all, is decided.
+        const { approvals } = await client.getRun(run.agent_run_id, { signal });
+        await decideAtTerminal(client, { runId: run.agent_run_id, approvals, ask: somebody, view, signal });
+      }
       if (event.type === "run.completed" || event.type === "run.failed" || event.type === "run.stopped")
         return { end: event.type, ...answer };
       if (event.type === "tool_call.completed" && event.is_error) answer.failedTools.push(event.name);

@@ -102,8 +102,15 @@ export function createRunView(write: (text: string) => void, style: Style): RunV
     line(`    ${head}${indent(news)}${state} ${style.dim(`(${duration(duration_ms)})`)}`);
   };
 
-  const waiting = ({ reason, at, resume_at }: Of<"run.waiting">): void => {
+  const waiting = ({ reason, at, resume_at, approvals }: Of<"run.waiting">): void => {
     drawn.waits = true;
+    if (approvals) {
+      line(style.dim("  waiting: somebody has to decide about"));
+      // Whole, and nothing of it may look like the terminal's own words.
+      for (const { name, arguments: given } of approvals)
+        line(`  ${style.bold(`? ${harmless(name)}`)} ${harmless(JSON.stringify(given))}`);
+      return;
+    }
     const time = resume_at === undefined ? "" : `, for ${duration(Date.parse(resume_at) - Date.parse(at))}`;
     const why = reason === "provider_limit" ? "the model's provider lets nobody through" : oneLine(reason);
     line(style.dim(`  waiting: ${why}${time}`));
