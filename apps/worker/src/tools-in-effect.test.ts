@@ -1,3 +1,4 @@
+import { loadToolCatalogue } from "@cortex/agentpress/catalogue";
 import { changeAgent, changeToolSettings, createAgent, createVersion, deleteAgent } from "@cortex/agents";
 import { CreateAgent, CreateAgentVersion } from "@cortex/contracts";
 import { eventually } from "@cortex/testing";
@@ -16,7 +17,7 @@ afterAll(() => place.close());
 
 interface Asked {
   messages: { role: string; content: string }[];
-  tools?: { function: { name: string; description: string } }[];
+  tools?: { function: { name: string; description: string; parameters: unknown } }[];
 }
 
 /** What the model was asked for this run, request by request. */
@@ -95,6 +96,17 @@ test("a tool that is disabled while a run is under way is gone at its next step,
       result: "The tool calculator is disabled by the settings of this agent. The call was not run; go on without it.",
     },
   ]);
+});
+
+test("the model gets each tool exactly as the API shows it", async () => {
+  const { runId } = await place.start("Hello");
+  await place.ended(runId);
+  const shown = (await loadToolCatalogue()).map(({ name, description, parameters }) => ({
+    name,
+    description,
+    parameters,
+  }));
+  expect(askedFor(runId)[0]?.tools).toEqual(shown);
 });
 
 test("a version that becomes active while a run is under way changes nothing for it; nor does it that its agent is deleted", async () => {
