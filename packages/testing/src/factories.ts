@@ -128,17 +128,18 @@ export async function aMessage(
 /** An agent with one version, which is active; not the default one. */
 export async function anAgent(
   owner: Pool,
-  input: { accountId: string; name?: string; instructions?: string },
+  input: { accountId: string; name?: string; instructions?: string; fallbackModels?: string[] },
 ): Promise<{ agentId: string; versionId: string }> {
   const made = await one<{ agentId: string; versionId: string }>(
     owner,
     `with agent as (
        insert into cortex.agents (account_id, name) values ($1, $2) returning id
      ), version as (
-       insert into cortex.agent_versions (account_id, agent_id, version, instructions) select $1, id, 1, $3 from agent returning id
+       insert into cortex.agent_versions (account_id, agent_id, version, instructions, fallback_models)
+       select $1, id, 1, $3, $4 from agent returning id
      )
      select agent.id as "agentId", version.id as "versionId" from agent, version`,
-    [input.accountId, input.name ?? "Agent", input.instructions ?? "Be brief."],
+    [input.accountId, input.name ?? "Agent", input.instructions ?? "Be brief.", input.fallbackModels ?? []],
   );
   await owner.query("update cortex.agents set active_version_id = $2 where id = $1", [made.agentId, made.versionId]);
   return made;
