@@ -5,13 +5,13 @@ import { EgressError } from "./egress-error.ts";
 /** What is asked for, and all that is understood. */
 export const acceptedEncodings = "gzip, deflate, br, zstd";
 
-const decoders: Readonly<Record<string, () => Transform>> = {
-  gzip: createGunzip,
-  "x-gzip": createGunzip,
-  deflate: createInflate,
-  br: createBrotliDecompress,
-  zstd: createZstdDecompress,
-};
+const decoders: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
+  ["gzip", createGunzip],
+  ["x-gzip", createGunzip],
+  ["deflate", createInflate],
+  ["br", createBrotliDecompress],
+  ["zstd", createZstdDecompress],
+]);
 
 export interface BodyLimits {
   /** Of the body as it is read, after decompression. */
@@ -42,7 +42,7 @@ export async function* boundedBody(
   };
   if (facts.declaredBytes !== null && facts.declaredBytes > limits.maxBytes) refuse(tooLarge(host, limits.maxBytes));
   const coding = encoding.trim().toLowerCase();
-  const decode = decoders[coding];
+  const decode = decoders.get(coding);
   if (coding !== "" && coding !== "identity" && decode === undefined)
     refuse(new EgressError("bad_response", `${host} answered in a compression that is not understood.`));
 

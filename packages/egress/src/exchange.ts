@@ -67,6 +67,8 @@ export const exchange = async (
       signal,
     });
     const { statusCode: status } = answer;
+    // It breaks whenever the connection is ended, also when nobody reads it (any more).
+    answer.body.on("error", () => undefined);
     const found = new Headers();
     for (const [name, value] of Object.entries(answer.headers))
       for (const one of Array.isArray(value) ? value : [value]) if (one !== undefined) found.append(name, one);

@@ -121,19 +121,20 @@ export const fetchThrough =
     const limits = { ...defaultLimits, ...usual, ...request.limits };
     const clock = startClock(limits.totalMs, request.signal);
     let url: URL | null = null;
+    let answer: HopAnswer | null = null;
     try {
       let hop = { url: parseUrl(address), request };
       for (let redirects = 0; ; redirects += 1) {
         ({ url } = hop);
-        const answer = await exchange(line, { ...hop, connectMs: limits.connectMs, signal: clock.signal });
+        answer = await exchange(line, { ...hop, connectMs: limits.connectMs, signal: clock.signal });
         const next = nextHop(hop, answer);
         if (next === null) {
+          const { status, headers, end: hangUp } = answer;
           const end = () => {
             clock.stop();
-            answer.end();
+            hangUp();
           };
           const body = streamOf(answer, url, limits, end, clock.signal);
-          const { status, headers } = answer;
           return { url: url.href, status, headers, body, bytes: () => readAll(body) };
         }
         answer.end();
@@ -143,6 +144,7 @@ export const fetchThrough =
       }
     } catch (error) {
       clock.stop();
+      answer?.end();
       if (error instanceof EgressError)
         log.info({ host: url?.hostname ?? null, code: error.code, err: error.cause }, "a request out of here failed");
       throw error;

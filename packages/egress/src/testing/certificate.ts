@@ -1,0 +1,22 @@
+/** For tests of TLS: a certificate for secure.example.com that nobody trusts, and its key, which protects nothing. */
+export const untrusted = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBsDCCAVagAwIBAgIUWfYKig0YlJ3zbqDXENTJB8mAwA4wCgYIKoZIzj0EAwIw
+HTEbMBkGA1UEAwwSc2VjdXJlLmV4YW1wbGUuY29tMCAXDTI2MTEyMTAxNDczOVoY
+DzIxMjYxMDI4MDE0NzM5WjAdMRswGQYDVQQDDBJzZWN1cmUuZXhhbXBsZS5jb20w
+WTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARlfgq2Gi6BoWswp29pLbviiff2ToBS
+PQICUYv8jFrSd55dNSTw1Es8iZgadrF/yq1/BXZ/9QqlOxBz7EHuqlTfo3IwcDAd
+BgNVHQ4EFgQUPZbDdwsf77EnjrkSkbPNtV0DDH0wHwYDVR0jBBgwFoAUPZbDdwsf
+77EnjrkSkbPNtV0DDH0wDwYDVR0TAQH/BAUwAwEB/zAdBgNVHREEFjAUghJzZWN1
+cmUuZXhhbXBsZS5jb20wCgYIKoZIzj0EAwIDSAAwRQIgPuzGn3YilkmRSyHlspXx
+idSK3PwFsqIoF/PQaRovbLwCIQDOY1IGBwg34yZCsEjLm4iXg+RnJ4CKEAX5Fohf
+0Zndtg==
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgy99wNXaYohPgl077
+MDQmbeH6mjsOX2SeLyxA3WUtMqmhRANCAARlfgq2Gi6BoWswp29pLbviiff2ToBS
+PQICUYv8jFrSd55dNSTw1Es8iZgadrF/yq1/BXZ/9QqlOxBz7EHuqlTf
+-----END PRIVATE KEY-----
+`,
+};
