@@ -28,7 +28,7 @@ interface SummaryColumns {
 
 /**
  * A thread as the model gets it, by seq: its newest summary, and the messages that this does not stand for. One statement, two indexed reads; of a
- * thread with a summary it reads what came after it and the few messages that stay word for word, however long the thread is.
+ * thread with a summary it reads what came after it and the few messages that stay word for word, however long the thread is. (The bound of seq is a plain subquery: an expression around it is no condition for an index under row-level security.)
  */
 export const readThread = async (
   tx: Tx,
@@ -39,7 +39,7 @@ export const readThread = async (
       select * from cortex.context_summaries where thread_id = ${threadId} order by through_seq desc, created_at desc limit 1
     ), sent as (
       select * from cortex.messages
-      where thread_id = ${threadId} and seq > coalesce((select through_seq from newest), -1)
+      where thread_id = ${threadId} and seq > (select coalesce(max(through_seq), -1) from newest)
       union all
       select * from cortex.messages where thread_id = ${threadId} and seq = any((select kept_seqs from newest)::int[])
     )
