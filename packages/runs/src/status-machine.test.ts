@@ -41,12 +41,14 @@ const work = async (model: RunModel, attempt: PlayedAttempt, choice: number): Pr
     expect([move, await contentOf(world, runId)]).toEqual([move, before]);
     return;
   }
-  if (move === "wait" && !model.isStopping(runId)) {
+  const parks = move === "wait" || move === "ask people";
+  if (parks && !model.isStopping(runId)) {
     expect(outcome).toBe("parked");
-    return model.park(runId);
+    if (storesStep) model.stored(runId);
+    return model.park(runId, move === "ask people");
   }
-  const ends = { complete: "completed", fail: "failed", stop: "stopped", wait: "stopped" } as const;
-  const end = move === "complete" || move === "fail" || move === "stop" || move === "wait" ? ends[move] : null;
+  const ends = { complete: "completed", fail: "failed", stop: "stopped" } as const;
+  const end = parks ? "stopped" : move === "complete" || move === "fail" || move === "stop" ? ends[move] : null;
   expect([move, outcome]).toEqual([move, isPosted ? "posted" : end === null ? "ok" : "ended"]);
   if (storesStep) model.stored(runId);
   if (end !== null && !isPosted) model.end(runId, end);
@@ -76,6 +78,12 @@ const play = async (model: RunModel, [act, which, what]: Op): Promise<void> => {
       model.endWaits();
       await world.endWaits();
       return expect(await world.admit(5)).toBe(model.admit(5));
+    case "decide": {
+      if (!run) return;
+      // What a run asked that has ended since is void.
+      const asks = model.decide(run.runId);
+      return expect(await world.decide(run)).toMatchObject(asks ? { decided: 1, refused: [] } : { decided: 0 });
+    }
     case "post":
       if (run) await world.post(run.place, "wait");
       return;

@@ -45,6 +45,11 @@ const act = async ([kind, which, what]: Op, idle: PlayedAttempt[], admitted: Rea
     case "time comes":
       await world.endWaits();
       return void (await world.admit(5));
+    case "decide": {
+      if (!run) return;
+      const { refused } = await world.decide(run);
+      return expect(refused.filter((code) => code !== "conflict")).toEqual([]);
+    }
     case "post":
       return run ? void (await world.post(run.place, "wait")) : undefined;
     case "stop":

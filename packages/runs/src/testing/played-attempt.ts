@@ -2,7 +2,15 @@ import { type Recorder } from "../recorder.ts";
 import { FencedError } from "../run.ts";
 import type { RunInput } from "../run-input.ts";
 import { defaultRunSettings } from "../settings.ts";
-import { answered, called, limited, nothingElse, stepDone } from "./engine-script.ts";
+import {
+  answered,
+  answeredForPeople,
+  called,
+  limited,
+  nothingElse,
+  stepDone,
+  waitsForPeople,
+} from "./engine-script.ts";
 
 /** What an engine may do next, from one barrier to the following. */
 export type Move =
@@ -15,12 +23,13 @@ export type Move =
   | "complete"
   | "fail"
   | "wait"
+  | "ask people"
   | "stop";
 
 type Phase = "asking" | "acting" | "acted" | "between" | "answered";
 
 const movesIn: Readonly<Record<Phase, readonly [Move, ...Move[]]>> = {
-  asking: ["preview", "call tools", "wait", "answer", "wait", "fail", "call tools", "wait"],
+  asking: ["preview", "call tools", "wait", "answer", "wait", "fail", "call tools", "wait", "ask people", "ask people"],
   acting: ["settle a call"],
   acted: ["end the step"],
   between: ["begin a step"],
@@ -117,6 +126,19 @@ export const playAttempt = (input: {
         await recorder.finish(parked.outcome);
         return "ended";
       }
+      case "ask people": {
+        const asked = (["once", "pure"] as const).map((effect) => ({
+          id: `${runId} ${attempt}.${step} ${effect}`,
+          name: effect === "once" ? "shell" : "calculator",
+          effect,
+          approval: effect === "once",
+        }));
+        await recorder.record(answeredForPeople(step, asked));
+        const parked = await recorder.park(waitsForPeople(asked), defaultRunSettings);
+        if (parked.kind === "parked") return "parked";
+        await recorder.finish(parked.outcome);
+        return "ended";
+      }
       case "stop": {
         const unfinished = calls.map(({ id, name }) => ({
           tool_call_id: id,
@@ -141,7 +163,8 @@ export const playAttempt = (input: {
     // The last result of a step waits for the end of it, and an answer without calls for what follows.
     writes: (move) =>
       move === "settle a call" ? calls.length > 1 : !["preview", "begin a step", "answer"].includes(move),
-    storesStep: (move) => move === "call tools" || move === "end the step" || phase === "answered",
+    storesStep: (move) =>
+      move === "call tools" || move === "ask people" || move === "end the step" || phase === "answered",
     play: async (move) => {
       try {
         return await act(move);

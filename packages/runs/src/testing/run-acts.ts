@@ -10,6 +10,7 @@ export const acts = [
   "claim",
   "work",
   "time comes",
+  "decide",
   "post",
   "stop",
   "lose lease",
@@ -34,6 +35,8 @@ const often: readonly Act[] = [
   "claim",
   "claim",
   "time comes",
+  "decide",
+  "decide",
   ...Array.from({ length: 12 }, () => "work" as const),
 ];
 export const anOp: fc.Arbitrary<Op> = fc.tuple(fc.constantFrom<Act>(...acts, ...often), fc.nat(40), fc.nat(40));

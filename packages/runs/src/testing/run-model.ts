@@ -6,6 +6,8 @@ interface ModelRun extends RunControl {
   threadId: string;
   /** Its wait is over; the next admission puts it in line. */
   due: boolean;
+  /** It waits for people, and no time ends that. */
+  asks: boolean;
 }
 
 /** What the plan `two` of the world allows; `local` allows everything. */
@@ -63,7 +65,7 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
       return run.status === "running" && run.attempt === attempt;
     },
     control: (): RunControl[] =>
-      runs.map(({ accountId: _account, threadId: _thread, due: _due, ...control }) => control),
+      runs.map(({ accountId: _account, threadId: _thread, due: _due, asks: _asks, ...control }) => control),
 
     refusal: (place: WorldPlace): "thread_busy" | "too_many_runs" | null => {
       if (runs.some((run) => run.threadId === place.threadId && isActive(run))) return "thread_busy";
@@ -76,6 +78,7 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
       runs.push({
         ...fresh,
         due: false,
+        asks: false,
         waits: 0,
         id,
         accountId,
@@ -121,13 +124,21 @@ export const createRunModel = (places: readonly WorldPlace[]) => {
       if (run.status !== "running" && isActive(run)) end(run, "stopped");
       return run.status;
     },
-    park: (id: string) => {
+    park: (id: string, asks: boolean) => {
       const run = find(id);
+      run.asks = asks;
       const since_step = Math.max(0, run.since_step - 1);
       Object.assign(run, { status: "waiting", admitted: false, held: false, since_step, waits: run.waits + 1 });
     },
     endWaits: () => {
-      for (const run of runs) run.due = run.status === "waiting";
+      for (const run of runs) run.due = run.status === "waiting" && !run.asks;
+    },
+    /** Everything that a run asks is decided. Returns whether it asked. */
+    decide: (id: string): boolean => {
+      const run = find(id);
+      const asked = run.status === "waiting" && run.asks;
+      if (asked) Object.assign(run, { status: "queued", in_outbox: true });
+      return asked;
     },
     loseLease: (id: string) => {
       find(id).held = false;

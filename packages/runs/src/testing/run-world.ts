@@ -4,6 +4,7 @@ import { silentLogger } from "@cortex/observability";
 import { aGrant, aThread, aUser } from "@cortex/testing";
 import { admitRuns } from "../admission.ts";
 import { claimRun } from "../claim-run.ts";
+import { decideApproval } from "../decide-approval.ts";
 import { deleteRun } from "../delete-run.ts";
 import { openLog } from "../ensure-log.ts";
 import { announceWorker, heartbeat } from "../fleet.ts";
@@ -146,6 +147,28 @@ export const createRunWorld = async () => {
     }
   };
 
+  /** Approves whatever is open; says how many decisions were taken, and what the others were told. */
+  const decide = async (run: WorldRun): Promise<{ decided: number; refused: string[] }> => {
+    const { rows } = await owner.query<{ call_id: string; digest: string }>(
+      "select call_id, digest from cortex.tool_approvals where run_id = $1 and decision is null",
+      [run.runId],
+    );
+    const caller = { runId: run.runId, userId: run.place.userId, accountId: null };
+    const refused: string[] = [];
+    let decided = 0;
+    for (const { call_id: callId, digest } of rows) {
+      try {
+        const body = { decision: "approve", digest } as const;
+        const deps = { db: api.db, checkArguments: () => null, admitSoon: () => undefined };
+        if (await decideApproval(deps, { ...caller, callId, body })) decided += 1;
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error;
+        refused.push(error.code);
+      }
+    }
+    return { decided, refused };
+  };
+
   const hands = { db: worker.db, outlast: untried };
   const letGo = async (attempt: PlayedAttempt, how: "hand over" | "abandon"): Promise<void> => {
     attempts = attempts.filter((each) => each !== attempt);
@@ -184,6 +207,7 @@ export const createRunWorld = async () => {
     start,
     claim,
     stop,
+    decide,
     sweep,
     remove,
     letGo,
@@ -192,7 +216,9 @@ export const createRunWorld = async () => {
     loseQueue: () => queue.clear(),
     /** All waits are over, and nobody has seen it yet. */
     endWaits: () =>
-      owner.query("update cortex.agent_runs set resume_at = now() - interval '1 second' where status = 'waiting'"),
+      owner.query(
+        "update cortex.agent_runs set resume_at = now() - interval '1 second' where status = 'waiting' and resume_at is not null",
+      ),
     /** Has somebody asked for the end of this run? */
     isStopping: (runId: string) => stopping.has(runId),
     /** Is a delivery of this run in the queue? */
