@@ -151,7 +151,7 @@ describe("trouble of a vendor is a result, and says what would help", () => {
       () => brave({ query: "q" }),
       /cannot be reached/,
       1,
-      (response) => void response.writeHead(302, { location: "https://elsewhere.example/" }).end(),
+      (response) => void response.writeHead(302, { location: "/elsewhere" }).end(),
     ],
     [
       "too much",
