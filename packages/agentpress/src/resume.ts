@@ -8,7 +8,7 @@ import { afterCalls, failed, type Run, staysOpen, type StepResult } from "./run.
 import { runStepCalls } from "./step-calls.ts";
 import { type Refusal, refusalOf, stopAfterCut } from "./stop.ts";
 import { settled, type UnfinishedCall } from "./tool-calls.ts";
-import { planStoredCall, refuseCalls } from "./tool-plan.ts";
+import { isSound, planStoredCall, refuseCalls } from "./tool-plan.ts";
 
 const outcomeUnknown = (one: PendingToolCall): UnfinishedCall => ({
   tool_call_id: one.call.id,
@@ -35,7 +35,7 @@ const refusalOfLast = ({ history, input, tools }: Run): Refusal | null => {
   return refusalOf({
     history: answered,
     limits: input.limits,
-    fits: (call) => planStoredCall(tools, call).acts !== null,
+    isSound: (call) => isSound(tools, call),
   });
 };
 
@@ -51,7 +51,9 @@ export async function* finishPendingCalls(run: Run): AsyncGenerator<AgentEvent, 
   const pending = run.input.pendingToolCalls ?? [];
   if (pending.length === 0) return null;
   const startedAt = performance.now();
-  const refusal = refusalOfLast(run);
+  // What people were asked about had not been refused.
+  const asked = pending.some((one) => one.state === "decided" || one.state === "awaiting");
+  const refusal = asked ? null : refusalOfLast(run);
   const { tools } = run;
   const planned = pending.flatMap((one) => {
     if (one.state === "decided") return [planDecidedCall(tools, one)];

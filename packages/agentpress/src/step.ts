@@ -9,7 +9,7 @@ import { afterCalls, cutShort, failed, type Run, staysOpen, type StepResult, wai
 import { runStepCalls } from "./step-calls.ts";
 import { refusalOf, stopAfterCut } from "./stop.ts";
 import { claimsOf } from "./tool-calls.ts";
-import { type PlannedCall, planCalls, planStoredCall, refuseCalls } from "./tool-plan.ts";
+import { isSound, type PlannedCall, planCalls, refuseCalls } from "./tool-plan.ts";
 
 const messageOf = (
   answer: Answer,
@@ -75,7 +75,7 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
   const refusal = refusalOf({
     history: [...run.history, message],
     limits: input.limits,
-    fits: (call) => planStoredCall(run.tools, call).acts !== null,
+    isSound: (call) => isSound(run.tools, call),
   });
   const calls = refusal ? refuseCalls(planned, refusal.toModel) : planned;
   const charge = spending.report();

@@ -128,6 +128,19 @@ test("a call that fits among ones that do not is progress, and so is a circle th
   expect(mixed.outcome).toMatchObject({ code: "step_limit" });
 });
 
+test("a tool that was switched off is no fault of the model's", async () => {
+  const model = scriptedModel(...[1, 2, 3, 4, 5, 6].map((n) => calls(...notes(n))), says("Without notes, then."));
+  let asked = 0;
+  const hooks = {
+    // Asked once before the first step, too.
+    tools: async () =>
+      (asked += 1) > 6 ? { tools: [], unavailable: new Map([["note", "Switched off."]]) } : { tools: [note] },
+  };
+  const { events, outcome } = await play({ model, tools: [note], hooks });
+  expect(outcome.kind).toBe("completed");
+  expect(ofType(events, "tool_call.completed").at(-1)?.result).toBe("Switched off.");
+});
+
 test("an answer that is cut is gone on with, and the model reads it as one", async () => {
   const model = scriptedModel(cut(says("One, ")), cut(says("two, ")), says("three."));
   const { events, outcome } = await play({ model, tools: [] }, anInput({ messages: [userMessage("Count.")] }));

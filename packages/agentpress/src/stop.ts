@@ -106,15 +106,15 @@ export interface RefusalInput {
   /** Ends with the newest answer; one that is `interrupted` was cut by the output limit. */
   history: readonly AgentMessage[];
   limits: AgentLimits;
-  /** Could this call run, as far as its tool and its arguments are concerned? */
-  fits: (call: ToolCallRequest) => boolean;
+  /** Is there nothing wrong with the call itself, with its tool and its arguments? */
+  isSound: (call: ToolCallRequest) => boolean;
 }
 
 /**
  * Why none of the calls of the newest answer may run; null when they may. Read from the conversation and not counted beside it, so that
  * it survives a change of worker.
  */
-export const refusalOf = ({ history, limits, fits }: RefusalInput): Refusal | null => {
+export const refusalOf = ({ history, limits, isSound }: RefusalInput): Refusal | null => {
   const answers = recentAnswers(history);
   const rounds = limits.maxRepeatedCalls ?? defaultMaxRepeatedCalls;
   if (answers[0] && isCut(answers[0])) {
@@ -126,7 +126,7 @@ export const refusalOf = ({ history, limits, fits }: RefusalInput): Refusal | nu
   if (runLength(answers, isUnreadable) > maxCorrections) {
     return { toModel: "Not run: the arguments could not be read, once more.", code: "model_malformed" };
   }
-  const isUseless = (answer: AssistantMessage) => calls(answer) && !answer.tool_calls.some(fits);
+  const isUseless = (answer: AssistantMessage) => calls(answer) && !answer.tool_calls.some(isSound);
   if (runLength(answers, isUseless) > maxMisfits) {
     return { toModel: "Not run: no call fits a tool, once more.", code: "model_malformed" };
   }

@@ -71,6 +71,10 @@ export const planStoredCall = (set: ToolSet, request: ToolCallRequest): PlannedC
   return plan(request, problemOf({ name, args }, tool, set), tool);
 };
 
+/** Is there nothing wrong with the call itself? A tool that the run has to do without, since somebody switched it off, is no fault of the model's. */
+export const isSound = (set: ToolSet, request: ToolCallRequest): boolean =>
+  set.unavailable?.has(request.name) === true || planStoredCall(set, request).acts !== null;
+
 /** The calls as they are, none of which will run. */
 export const refuseCalls = (calls: readonly PlannedCall[], problem: string): PlannedCall[] =>
   calls.map(({ request }) => ({ request, acts: null, problem }));
