@@ -58,6 +58,7 @@ CORTEX_WORKER_DB_PASSWORD=${secret()}
 REDIS_PASSWORD=${secret()}
 LITELLM_MASTER_KEY=sk-${secret()}
 STREAM_TICKET_SECRET=${secret(32)}
+SECRETS_KEYS=k1:${randomBytes(32).toString("base64")}
 AUTH_JWT_SECRET=${secret(32)}
 AUTH_JWT_KEYS='${signingKeys()}'
 

@@ -24,6 +24,7 @@ import { registerStarts } from "./routes/start.ts";
 import { registerStream } from "./routes/stream.ts";
 import { registerStreamTicket } from "./routes/stream-ticket.ts";
 import { registerThreads } from "./routes/threads.ts";
+import { registerMcpServers } from "./routes/mcp-servers.ts";
 import { registerTools } from "./routes/tools.ts";
 import type { ApiServices } from "./services.ts";
 import { refuseInvalidInput } from "./valid-input.ts";
@@ -47,6 +48,7 @@ const createApi = (services: ApiServices): Api => {
   registerAgents(api, services);
   registerAgentVersions(api, services);
   registerTools(api, services);
+  registerMcpServers(api, services);
   registerCatalogue(api, services);
   registerBilling(api, services);
   registerAliases(api);

@@ -70,6 +70,16 @@ export const ApiEnv = z.object({
     .default(100)
     .describe("streams that a user may have open at once, in all API processes together"),
   STREAMS_PER_PROCESS: wholeNumber.positive().default(2_000).describe("streams that this process keeps open at once"),
+  SECRETS_KEYS: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "seal the secrets of accounts: name:base64 of 32 bytes, the current key first, then older ones; same for workers",
+    ),
+  EGRESS_ALLOW: list
+    .default([])
+    .describe("host:port of servers of yours that users may name although they are not public, separated by commas"),
   LOG_LEVEL: z
     .enum(["trace", "debug", "info", "warn", "error", "fatal", "silent"])
     .default("info")

@@ -65,6 +65,7 @@ test("it describes every route once, with an id, a summary and its refusals, and
   expect(creating.map(({ operation }) => operation.operationId ?? "").toSorted((a, b) => a.localeCompare(b))).toEqual([
     "createAgent",
     "createAgentVersion",
+    "createMcpServer",
     "createProject",
     "createThread",
     "initiateRun",

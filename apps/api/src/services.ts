@@ -1,4 +1,5 @@
 import { fileCatalogue, loadToolCatalogue, openLiveCatalogue } from "@cortex/agentpress/catalogue";
+import type { RefreshDeps } from "@cortex/agents";
 import { type Db, openDatabase, readDurability as readPostgresDurability } from "@cortex/db";
 import {
   connectRedis,
@@ -12,6 +13,8 @@ import {
   type StreamSlots,
   type Tails,
 } from "@cortex/events";
+import { createSafeFetch } from "@cortex/egress";
+import { createMcpSource, McpError, nameTools } from "@cortex/mcp";
 import type { Lifetime, Logger } from "@cortex/observability";
 import { createProducer } from "@cortex/queue";
 import {
@@ -22,6 +25,7 @@ import {
   type StartRunDeps,
   type StopRunDeps,
 } from "@cortex/runs";
+import { createVault, type Vault, VaultError } from "@cortex/secrets";
 import { createBackground } from "./background.ts";
 import { createArgumentsCheck } from "./edited-arguments.ts";
 import type { ApiEnv } from "./env.ts";
@@ -43,6 +47,9 @@ export interface ApiServices {
   stop: StopRunDeps;
   approvals: DecideApprovalDeps;
   choices: RunChoices;
+  /** Null: no keys are set, and secrets are refused. */
+  vault: Vault | null;
+  mcp: Pick<RefreshDeps, "list" | "problemOf" | "nameTools">;
   eventLog: EventLog;
   tails: Tails;
   slots: StreamSlots;
@@ -104,9 +111,13 @@ export const openServices = async (
     tools: await loadToolCatalogue(),
     catalogue: () => catalogue?.current() ?? fileCatalogue,
   });
+  const mcp = createMcpSource({ fetch: createSafeFetch({ allow: env.EGRESS_ALLOW, log }), log });
+  lifetime.opened("mcp servers", () => mcp.close());
   return {
     log,
     db,
+    vault: env.SECRETS_KEYS === undefined ? null : createVault(env.SECRETS_KEYS),
+    mcp: { list: mcp.list, problemOf: problemOfServer, nameTools },
     verifyToken: rememberTokens(
       createTokenVerifier({ issuer, keyFor: keys.keyFor, secret: env.SUPABASE_JWT_SECRET ?? null }),
     ),
@@ -140,4 +151,10 @@ export const openServices = async (
     }),
     webOrigins: env.WEB_ORIGINS,
   };
+};
+
+/** What a user may read of why a server could not be asked. */
+const problemOfServer = (error: unknown): string | null => {
+  if (error instanceof McpError) return error.message;
+  return error instanceof VaultError ? "Its headers cannot be opened with the keys of this installation." : null;
 };

@@ -90,6 +90,13 @@ export const WorkerEnv = z.object({
     .default(7 * 24 * 60 * 60 * 1_000)
     .describe("how long a run may wait for a person's decision before it fails with approval_expired"),
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin").describe("the host's, where bubblewrap is looked for"),
+  SECRETS_KEYS: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "seal the secrets of accounts: name:base64 of 32 bytes, the current key first, then older ones; as the API's",
+    ),
   LANGFUSE_PUBLIC_KEY: z.string().min(1).optional().describe("traces of runs go to Langfuse; with LANGFUSE_SECRET_KEY"),
   LANGFUSE_SECRET_KEY: z.string().min(1).optional().describe("see LANGFUSE_PUBLIC_KEY"),
   LANGFUSE_BASE_URL: z

@@ -16,6 +16,8 @@ import {
   createEventLog,
   type EventLog,
 } from "@cortex/events";
+import { createSafeFetch } from "@cortex/egress";
+import { createMcpSource, type McpSource } from "@cortex/mcp";
 import type { Lifetime, Logger } from "@cortex/observability";
 import { createProducer, type Producer } from "@cortex/queue";
 import {
@@ -27,6 +29,7 @@ import {
   type RunSettings,
   withdrawWorker,
 } from "@cortex/runs";
+import { createVault, type Vault } from "@cortex/secrets";
 import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandbox";
 import { openTraceTargets, type TraceTarget } from "@cortex/traces";
 import type { WorkerEnv } from "./env.ts";
@@ -53,6 +56,9 @@ export interface WorkerServices {
   context: ContextSettings;
   traceTargets: readonly TraceTarget[];
   web: Web;
+  mcp: McpSource;
+  /** Null: no keys are set. */
+  vault: Vault | null;
   openSandbox: (project: { accountId: string; projectId: string }, outlast: Outlast) => OpenSandbox;
 }
 
@@ -122,6 +128,8 @@ export const openServices = async (
   );
   lifetime.opened("sandboxes", () => provider.close());
 
+  const mcp = createMcpSource({ fetch: createSafeFetch({ allow: env.EGRESS_ALLOW, log }), log });
+  lifetime.opened("mcp servers", () => mcp.close());
   const traceTargets = openTraceTargets(traceSettings(env));
   for (const target of traceTargets) lifetime.opened(`traces to ${target.name}`, () => target.close());
 
@@ -147,6 +155,8 @@ export const openServices = async (
     model,
     catalogue,
     traceTargets,
+    mcp,
+    vault: env.SECRETS_KEYS === undefined ? null : createVault(env.SECRETS_KEYS),
     tools: await discoverTools(),
     context: {
       assumedWindow: env.CONTEXT_ASSUMED_WINDOW,

@@ -19,7 +19,7 @@ export { type AgentMessage, textOf, type ToolImage, userMessage } from "./messag
 export type { FinishReason, Model, ModelEvent, ModelParameters, ModelRequest, ToolDeclaration } from "./model.ts";
 export { createOpenAiModel, type OpenAiModel, type OpenAiModelOptions } from "./models/openai.ts";
 export { runAgent } from "./run-agent.ts";
-export { defineTool, type Tool, type ToolDefinition } from "./tool.ts";
+export { defineForeignTool, defineTool, type ForeignToolDefinition, type Tool, type ToolDefinition } from "./tool.ts";
 export type { UnfinishedCall } from "./tool-calls.ts";
 export type { StoredText, ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
 export { callsToolsInText } from "./xml/tool-calling.ts";

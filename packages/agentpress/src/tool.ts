@@ -48,25 +48,31 @@ export interface Tool extends ToolDeclaration {
 
 const namePattern = /^[a-z][a-z0-9_]{0,63}$/;
 
-const wrongArguments = (error: z.ZodError): string => {
-  const problems = error.issues.slice(0, 20).map((issue) => {
-    const where = issue.path.map(String).join(".");
-    return where === "" ? `- ${issue.message}` : `- ${where}: ${issue.message}`;
-  });
-  return storableText(`The arguments do not fit the tool's schema:\n${problems.join("\n")}`);
-};
+const wrongArguments = (problems: string): string =>
+  storableText(`The arguments do not fit the tool's schema:\n${problems}`);
 
-/**
- * Makes a tool from its definition. Validation, time limit, truncation and the conversion of every failure into a result happen here
- * and nowhere else, so that `execute` is only about what the tool does.
- * @throws TypeError for a definition that no model could use: that is a mistake in our source, found at boot
- */
-export const defineTool = <Schema extends z.ZodObject>(definition: ToolDefinition<Schema>): Tool => {
-  if (!namePattern.test(definition.name)) throw new TypeError(`"${definition.name}" is no name for a tool`);
-  const { $schema: _, ...parameters } = z.toJSONSchema(definition.schema, { io: "input" });
-  const { name, title, description, icon = "wrench", effect, schema } = definition;
-  const { approval = "never", untrusted = false, parallel = true, endsRun = false } = definition;
+const problemsOf = (error: z.ZodError): string =>
+  error.issues
+    .slice(0, 20)
+    .map((issue) => {
+      const where = issue.path.map(String).join(".");
+      return where === "" ? `- ${issue.message}` : `- ${where}: ${issue.message}`;
+    })
+    .join("\n");
 
+/** What a tool of any kind has, however its arguments are described. */
+type ToolFrame = Omit<ToolDefinition<z.ZodObject>, "schema" | "execute">;
+
+/** Validation, time limit, truncation and the conversion of every failure into a result, for tools of every kind. */
+const frameTool = <Args>(
+  frame: ToolFrame,
+  parameters: Record<string, unknown>,
+  read: (args: unknown) => { ok: true; args: Args } | { ok: false; problem: string },
+  execute: (args: Args, context: ToolContext) => Promise<string | ToolAnswer>,
+): Tool => {
+  const { name, title, description, icon = "wrench", effect, timeoutMs, maxResultChars } = frame;
+  const { approval = "never", untrusted = false, parallel = true, endsRun = false } = frame;
+  if (!namePattern.test(name)) throw new TypeError(`"${name}" is no name for a tool`);
   return {
     name,
     title,
@@ -79,14 +85,14 @@ export const defineTool = <Schema extends z.ZodObject>(definition: ToolDefinitio
     endsRun,
     parameters,
     check: (args) => {
-      const parsed = schema.safeParse(args);
-      return parsed.success ? null : wrongArguments(parsed.error);
+      const given = read(args);
+      return given.ok ? null : given.problem;
     },
     call: async (args, context) => {
-      const parsed = schema.safeParse(args);
-      if (!parsed.success) {
+      const given = read(args);
+      if (!given.ok) {
         return {
-          content: wrongArguments(parsed.error),
+          content: given.problem,
           isError: true,
           effectState: "none",
           interrupted: false,
@@ -95,11 +101,56 @@ export const defineTool = <Schema extends z.ZodObject>(definition: ToolDefinitio
           fault: null,
         };
       }
-      return executeBounded(
-        { effect, timeoutMs: definition.timeoutMs, maxResultChars: definition.maxResultChars },
-        (bounded) => definition.execute(parsed.data, bounded),
-        context,
-      );
+      return executeBounded({ effect, timeoutMs, maxResultChars }, (bounded) => execute(given.args, bounded), context);
     },
   };
+};
+
+/**
+ * Makes a tool from its definition. Validation, time limit, truncation and the conversion of every failure into a result happen here
+ * and nowhere else, so that `execute` is only about what the tool does.
+ * @throws TypeError for a definition that no model could use: that is a mistake in our source, found at boot
+ */
+export const defineTool = <Schema extends z.ZodObject>(definition: ToolDefinition<Schema>): Tool => {
+  const { schema, execute, ...frame } = definition;
+  const { $schema: _, ...parameters } = z.toJSONSchema(schema, { io: "input" });
+  return frameTool(
+    frame,
+    parameters,
+    (args) => {
+      const parsed = schema.safeParse(args);
+      return parsed.success
+        ? { ok: true, args: parsed.data }
+        : { ok: false, problem: wrongArguments(problemsOf(parsed.error)) };
+    },
+    execute,
+  );
+};
+
+/** A tool that is described by a JSON Schema, because somebody else has made it. */
+export interface ForeignToolDefinition extends ToolFrame {
+  /** JSON Schema of the arguments, as the model gets it. */
+  parameters: Record<string, unknown>;
+  /** What is wrong with these arguments, one problem a line; null: nothing. Must not throw. */
+  check: (args: Record<string, unknown>) => string | null;
+  /** As `execute` of a tool of ours. */
+  execute(args: Record<string, unknown>, context: ToolContext): Promise<string | ToolAnswer>;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** The same for a tool of somebody else. @throws TypeError for a name that no model could use */
+export const defineForeignTool = (definition: ForeignToolDefinition): Tool => {
+  const { parameters, check, execute, ...frame } = definition;
+  return frameTool(
+    frame,
+    parameters,
+    (args) => {
+      if (!isRecord(args)) return { ok: false, problem: wrongArguments("- they are no object") };
+      const problem = check(args);
+      return problem === null ? { ok: true, args } : { ok: false, problem: wrongArguments(problem) };
+    },
+    execute,
+  );
 };

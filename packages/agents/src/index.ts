@@ -10,6 +10,18 @@ export {
   changeToolSettings,
   readToolSettingsForRun,
   resetToolSettings,
-  type ToolSettingsAsOf,
+  type ToolsForRun,
   toolSettingsOf,
 } from "./tool-settings.ts";
+export { type AskedServer, type OfferedTools, type RefreshDeps, refreshMcpServer } from "./mcp/refresh-server.ts";
+export { openHeaders } from "./mcp/sealed-headers.ts";
+export {
+  acceptMcpChanges,
+  changeMcpServer,
+  createMcpServer,
+  deleteMcpServer,
+  getMcpServer,
+  listMcpServers,
+} from "./mcp/servers.ts";
+export { listMcpTools } from "./mcp/manifests.ts";
+export { type McpServerForRun, mcpServersOf } from "./mcp/servers-for-run.ts";

@@ -2,11 +2,17 @@ import type { UpdateToolSettings } from "@cortex/contracts";
 import { asAccount, type Db, type Tx } from "@cortex/db";
 import { type RawBuilder, sql } from "kysely";
 import type { ToolSetting } from "./effective-tool.ts";
+import { type McpServerForRun, mcpServersOf } from "./mcp/servers-for-run.ts";
 
 /** The settings of tools as they stood together with their number, which grows with every change. */
 export interface ToolSettingsAsOf {
   version: number;
   settings: readonly ToolSetting[];
+}
+
+/** Everything that the tools of a run depend on, as of one moment. */
+export interface ToolsForRun extends ToolSettingsAsOf {
+  servers: readonly McpServerForRun[];
 }
 
 /**
@@ -35,11 +41,14 @@ export const readToolSettings = async (
 };
 
 /** The same in a transaction of its own, for a worker whose run is under way. */
-export const readToolSettingsForRun = (
-  db: Db,
-  input: { accountId: string; agentId: string },
-): Promise<ToolSettingsAsOf> =>
-  asAccount(db, { accountId: input.accountId, reads: true }, (tx) => readToolSettings(tx, input));
+export const readToolSettingsForRun = (db: Db, input: { accountId: string; agentId: string }): Promise<ToolsForRun> =>
+  asAccount(db, { accountId: input.accountId, reads: true }, async (tx) => {
+    const { rows } = await sql<ToolsForRun>`
+      select accounts.tools_version as version, ${toolSettingsOf(sql`accounts.id`, sql`${input.agentId}::uuid`)} as settings,
+        ${mcpServersOf(sql`accounts.id`)} as servers
+      from cortex.accounts where accounts.id = ${input.accountId}`.execute(tx);
+    return rows[0] ?? { version: 0, settings: [], servers: [] };
+  });
 
 /**
  * Says something about a tool, for the whole account (`agentId` null) or for one of its agents. What is left out stays, null takes it back. The

@@ -3,6 +3,7 @@ import type { Connection } from "./http/connection.ts";
 import { type ClientTiming, defaultTiming } from "./http/timing.ts";
 import { accountRoutes } from "./routes/account.ts";
 import { agentRoutes } from "./routes/agents.ts";
+import { mcpServerRoutes } from "./routes/mcp-servers.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { threadRoutes } from "./routes/threads.ts";
@@ -57,6 +58,7 @@ export const createClient = (options: ClientOptions) => {
     ...runRoutes(caller),
     ...agentRoutes(caller),
     ...toolRoutes(caller),
+    ...mcpServerRoutes(caller),
     /** The events of a run, each once and in order, until its end; broken connections are opened again. See `followRun`. */
     followRun: (runId: string, follow?: FollowOptions) => followRun(caller, runId, follow),
     /** The same, with the view of the run after each event. Starts from nothing, so it takes no `after`. */

@@ -16,6 +16,7 @@ export const AgentVersionId = id("AgentVersionId");
 export const RunId = id("RunId");
 export const SandboxId = id("SandboxId");
 export const SummaryId = id("SummaryId");
+export const McpServerId = id("McpServerId");
 
 export type AccountId = z.infer<typeof AccountId>;
 export type UserId = z.infer<typeof UserId>;
@@ -27,6 +28,7 @@ export type AgentVersionId = z.infer<typeof AgentVersionId>;
 export type RunId = z.infer<typeof RunId>;
 export type SandboxId = z.infer<typeof SandboxId>;
 export type SummaryId = z.infer<typeof SummaryId>;
+export type McpServerId = z.infer<typeof McpServerId>;
 
 /** Who opened a request and where it went: safe characters only, so that it may stand in headers and logs unescaped. */
 export const RequestId = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/);

@@ -6,6 +6,7 @@ export * from "./errors.ts";
 export * from "./events.ts";
 export * from "./health.ts";
 export * from "./ids.ts";
+export * from "./mcp.ts";
 export * from "./models.ts";
 export * from "./money.ts";
 export * from "./projects.ts";

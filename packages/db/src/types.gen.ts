@@ -175,6 +175,26 @@ export interface LedgerEntries {
   run_id: string | null;
 }
 
+export interface McpServers {
+  account_id: string;
+  approval: Generated<string>;
+  checked_at: Timestamp | null;
+  created_at: Generated<Timestamp>;
+  effect: Generated<string>;
+  enabled: Generated<boolean>;
+  header_names: Generated<string[]>;
+  headers_sealed: string | null;
+  id: Generated<string>;
+  name: string;
+  pinned: Generated<Json>;
+  problem: string | null;
+  refused: Generated<Json>;
+  revision: Generated<string>;
+  seen: Json | null;
+  updated_at: Generated<Timestamp>;
+  url: string;
+}
+
 export interface Messages {
   account_id: string;
   content: Json;
@@ -335,6 +355,7 @@ export interface DB {
   context_summaries: ContextSummaries;
   idempotency_keys: IdempotencyKeys;
   ledger_entries: LedgerEntries;
+  mcp_servers: McpServers;
   messages: Messages;
   outbox: Outbox;
   plans: Plans;

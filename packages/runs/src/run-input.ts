@@ -1,4 +1,4 @@
-import { type ToolSettingsAsOf, toolSettingsOf } from "@cortex/agents";
+import { mcpServersOf, type ToolsForRun, toolSettingsOf } from "@cortex/agents";
 import {
   type AgentVersion,
   canonicalUsd,
@@ -43,7 +43,7 @@ export interface RunInput {
   /** What the agent's version says about approvals, by the tool's name. It is one voice among several: `toolSettings` are others. */
   approvals: AgentVersion["approvals"];
   /** What the account and the agent say about tools, as of now. They may change while the run is under way. */
-  toolSettings: ToolSettingsAsOf;
+  toolSettings: ToolsForRun;
   maxSteps: number;
   /** The plan does not ask for credit. */
   unlimited: boolean;
@@ -85,6 +85,7 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
           "agent_runs.cost_usd",
         ])
         .select(toolSettingsOf(sql`accounts.id`, sql`agent_runs.agent_id`).as("tool_settings"))
+        .select(mcpServersOf(sql`accounts.id`).as("mcp_servers"))
         .where("agent_runs.id", "=", run.id)
         .executeTakeFirstOrThrow();
       // Without a message of its own, a first attempt has stored no step: the happy path asks for none.
@@ -101,7 +102,7 @@ export const readRunInput = (db: Db, run: RunRow): Promise<RunInput> =>
         modelParameters: ModelParameters.parse(setting.model_parameters),
         agentTools: setting.tools,
         approvals: setting.approvals as AgentVersion["approvals"],
-        toolSettings: { version: setting.tools_version, settings: setting.tool_settings },
+        toolSettings: { version: setting.tools_version, settings: setting.tool_settings, servers: setting.mcp_servers },
         maxSteps: setting.max_steps,
         unlimited: setting.unlimited,
         spent: { usage: Usage.parse(setting.usage), costUsd: canonicalUsd(setting.cost_usd) },

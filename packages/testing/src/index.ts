@@ -23,4 +23,5 @@ export {
 } from "./factories.ts";
 export { startDemoModel } from "@cortex/local-stack/demo-model";
 export { buildTemplate, urlOf } from "./template.ts";
+export { startMcpServer, type TestMcpServer } from "./mcp-server.ts";
 export { type CollectedSpan, startTraceCollector, type TraceCollector } from "./trace-collector.ts";

@@ -4,6 +4,7 @@ import {
   agentPlace,
   changeToolSettings,
   effectiveTool,
+  listMcpTools,
   resetToolSettings,
   type ToolsPlace,
 } from "@cortex/agents";
@@ -83,39 +84,55 @@ const infoOf = (tool: ToolManifest, { rules }: ToolsPlace): ToolInfo => ({
 });
 
 export const registerTools = (api: Api, { db, choices }: ApiServices): void => {
-  const named = (name: string): ToolManifest => found(choices.tools.find((tool) => tool.name === name) ?? null, "tool");
+  /** All tools of a place: those of this installation, and those of its account's servers. */
+  const toolsOf = async (tx: Tx, place: ToolsPlace): Promise<ToolManifest[]> => [
+    ...choices.tools,
+    ...(await listMcpTools(tx, place)),
+  ];
+  const named = async (tx: Tx, place: ToolsPlace, name: string): Promise<ToolManifest> =>
+    found((await toolsOf(tx, place)).find((tool) => tool.name === name) ?? null, "tool");
 
   api.openapi(list, async (c) => {
     const caller = c.get("caller");
-    const place = await asUser(db, caller, (tx) => placeOf(tx, caller, c.req.valid("query")));
-    return c.json({ data: choices.tools.map((tool) => infoOf(tool, place)), next_cursor: null }, 200);
+    const tools = await asUser(db, caller, async (tx) => {
+      const place = await placeOf(tx, caller, c.req.valid("query"));
+      return (await toolsOf(tx, place)).map((tool) => infoOf(tool, place));
+    });
+    return c.json({ data: tools, next_cursor: null }, 200);
   });
 
   api.openapi(get, async (c) => {
     const caller = c.get("caller");
-    const place = await asUser(db, caller, (tx) => placeOf(tx, caller, c.req.valid("query")));
-    return c.json(infoOf(named(c.req.valid("param").name), place), 200);
+    const { name } = c.req.valid("param");
+    const tool = await asUser(db, caller, async (tx) => {
+      const place = await placeOf(tx, caller, c.req.valid("query"));
+      return infoOf(await named(tx, place, name), place);
+    });
+    return c.json(tool, 200);
   });
 
   api.openapi(update, async (c) => {
     const caller = c.get("caller");
     const asked = c.req.valid("query");
     const changes = c.req.valid("json");
-    const tool = named(c.req.valid("param").name);
-    const place = await asUser(db, caller, async (tx) => {
-      const { accountId, agentId } = await placeToSet(tx, caller, asked);
+    const { name } = c.req.valid("param");
+    const info = await asUser(db, caller, async (tx) => {
+      const place = await placeToSet(tx, caller, asked);
+      const tool = await named(tx, place, name);
+      const { accountId, agentId } = place;
       await changeToolSettings(tx, { accountId, agentId, toolName: tool.name, changes });
-      return placeOf(tx, caller, asked);
+      return infoOf(tool, await placeOf(tx, caller, asked));
     });
-    return c.json(infoOf(tool, place), 200);
+    return c.json(info, 200);
   });
 
   api.openapi(reset, async (c) => {
     const caller = c.get("caller");
-    const { name: toolName } = c.req.valid("param");
+    const { name } = c.req.valid("param");
     await asUser(db, caller, async (tx) => {
-      const { accountId, agentId } = await placeToSet(tx, caller, c.req.valid("query"));
-      await resetToolSettings(tx, { accountId, agentId, toolName: named(toolName).name });
+      const place = await placeToSet(tx, caller, c.req.valid("query"));
+      const { accountId, agentId } = place;
+      await resetToolSettings(tx, { accountId, agentId, toolName: (await named(tx, place, name)).name });
     });
     return c.body(null, 204);
   });

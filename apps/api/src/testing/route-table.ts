@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from "node:crypto";
 import { anAgent, aMessage, aRun, aThread } from "@cortex/testing";
 import { aliases } from "../aliases.ts";
 import type { ApiUnderTest, Person } from "./api-under-test.ts";
@@ -12,6 +13,9 @@ export interface TestedRoute {
 
 /** A body that a route takes, or how it wants one. */
 type Taken = { json: Record<string, unknown> } | { form: Record<string, string> } | null;
+
+/** Stands for a list without tools. */
+const noTools = createHash("sha256").update("[]").digest("hex");
 
 /** What each route that asks who you are takes. A route that is missing here fails the tests, so none is left untested. */
 export const taken: Readonly<Record<string, Taken>> = {
@@ -53,6 +57,14 @@ export const taken: Readonly<Record<string, Taken>> = {
   "GET /tools/:name": null,
   "PATCH /tools/:name": { json: { enabled: false, description: "Other", approval: "always" } },
   "DELETE /tools/:name/settings": null,
+  "GET /mcp-servers": null,
+  // Nobody listens there: a server that cannot be asked is no error of a route.
+  "POST /mcp-servers": { json: { name: "other", url: "https://mcp.invalid/" } },
+  "GET /mcp-servers/:server_id": null,
+  "PATCH /mcp-servers/:server_id": { json: { enabled: false, approval: "always" } },
+  "DELETE /mcp-servers/:server_id": null,
+  "POST /mcp-servers/:server_id/refresh": null,
+  "POST /mcp-servers/:server_id/accept": { json: { hash: noTools } },
   "GET /models": null,
   "GET /billing/check-status": null,
   "GET /billing/balance": null,
@@ -96,8 +108,18 @@ export const objectsOf = async (api: ApiUnderTest, person: Person, canary = "can
     message_id: messageId,
     agent_run_id: runId,
     tool_call_id: await aDecidedCall(owner, { runId, ...person }),
+    server_id: await anMcpServer(owner, person),
     name: "calculator",
   };
+};
+
+/** A server that was asked and offers nothing. */
+const anMcpServer = async (owner: ApiUnderTest["database"]["owner"], person: Person): Promise<string> => {
+  const { rows } = await owner.query<{ id: string }>(
+    "insert into cortex.mcp_servers (account_id, name, url, seen) values ($1, $2, 'https://mcp.invalid/', '[]') returning id",
+    [person.accountId, `s${randomBytes(8).toString("hex")}`],
+  );
+  return rows[0]?.id ?? "";
 };
 
 /** A call that the person has approved; the table repeats that decision. */

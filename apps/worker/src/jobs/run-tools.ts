@@ -3,6 +3,7 @@ import { effectiveTool, readToolSettingsForRun, type ToolRules } from "@cortex/a
 import type { ToolAuthority } from "@cortex/contracts";
 import type { ClaimedRun, Lease, Recorder, RunInput } from "@cortex/runs";
 import type { WorkerServices } from "../services.ts";
+import { mcpToolsOf } from "./mcp-tools.ts";
 
 /** Why a tool is switched off, for the model that calls it all the same. */
 const reasons: Readonly<Record<Exclude<ToolAuthority, "tool">, string>> = {
@@ -52,7 +53,7 @@ const toolSetOf = (all: readonly Tool[], said: RunRules): ToolSet => {
  * change is seen at the next step, and a step without one costs nothing.
  */
 export const createRunTools = (
-  services: Pick<WorkerServices, "db" | "tools" | "log">,
+  services: Pick<WorkerServices, "db" | "tools" | "mcp" | "vault" | "log">,
   run: ClaimedRun,
   lease: Lease,
   input: RunInput,
@@ -62,9 +63,11 @@ export const createRunTools = (
     rules: { settings, version: { tools: input.agentTools, approvals: input.approvals } },
     runTools: run.tools,
   });
+  const allIn = ({ servers }: RunInput["toolSettings"]) => [...services.tools, ...mcpToolsOf(services, servers)];
   let asOf = input.toolSettings;
-  let set = toolSetOf(services.tools, saidIn(asOf));
-  const missing = missingTools(services.tools, saidIn(asOf));
+  const atFirst = allIn(asOf);
+  let set = toolSetOf(atFirst, saidIn(asOf));
+  const missing = missingTools(atFirst, saidIn(asOf));
   if (missing.length > 0)
     services.log.warn({ tools: missing }, "the run goes on without tools that there are no longer");
 
@@ -73,7 +76,7 @@ export const createRunTools = (
     if ((recorder.toolsVersion() ?? 0) <= asOf.version) return set;
     const place = { accountId: run.account_id, agentId: run.agent_id };
     asOf = await lease.outlast(() => readToolSettingsForRun(services.db, place));
-    set = toolSetOf(services.tools, saidIn(asOf));
+    set = toolSetOf(allIn(asOf), saidIn(asOf));
     services.log.info({ tools_version: asOf.version }, "the settings of the run's tools have changed");
     return set;
   };

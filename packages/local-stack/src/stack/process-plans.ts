@@ -21,6 +21,8 @@ export type Addresses = {
   ownAuth: boolean;
   /** the secret that the API signs stream tickets with */
   streamTicketSecret: string;
+  /** What seals the secrets of accounts, the same for API and workers. */
+  secretsKeys: string;
   model: ModelEndpoint;
 };
 
@@ -67,6 +69,7 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
       REDIS_URL: at.redisUrl,
       SUPABASE_URL: at.supabaseUrl,
       STREAM_TICKET_SECRET: at.streamTicketSecret,
+      SECRETS_KEYS: at.secretsKeys,
       ...oneUserIsEverybody(environment),
       DEFAULT_MODEL: at.model.defaultModel,
       // The demo model answers for itself only: any other name is refused at once instead of failing in its run.
@@ -96,6 +99,7 @@ export function workerPlan(
       REDIS_URL: at.redisUrl,
       MODEL_BASE_URL: at.model.baseUrl,
       MODEL_API_KEY: at.model.apiKey,
+      SECRETS_KEYS: at.secretsKeys,
       SANDBOX_HOME: environment["SANDBOX_HOME"] || join(at.home, "sandboxes"),
       SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
       ...(input.concurrency === null ? {} : { WORKER_CONCURRENCY: String(input.concurrency) }),
@@ -127,7 +131,13 @@ function consoleOrigins(port: number): string {
  * With Node's cache of compiled modules a later start takes half the time.
  */
 function common(at: Addresses, environment: Environment): Environment {
-  const { OPENAI_API_KEY: _openai, LITELLM_API_KEY: _litellm, STREAM_TICKET_SECRET: _tickets, ...rest } = environment;
+  const {
+    OPENAI_API_KEY: _openai,
+    LITELLM_API_KEY: _litellm,
+    STREAM_TICKET_SECRET: _tickets,
+    SECRETS_KEYS: _keys,
+    ...rest
+  } = environment;
   return { NODE_COMPILE_CACHE: join(at.home, "cache/node"), ...rest };
 }
 

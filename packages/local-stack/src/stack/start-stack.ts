@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { openSecrets } from "../auth/secrets.ts";
 import type { StackSettings } from "../settings.ts";
@@ -101,6 +102,7 @@ async function addresses(opening: Opening, stores: Stores, database: PreparedDat
     supabaseUrl: settings.supabase?.url ?? `http://127.0.0.1:${settings.ports.supabase}`,
     ownAuth: settings.supabase === null,
     streamTicketSecret: environment["STREAM_TICKET_SECRET"] || home.secret("stream-tickets"),
+    secretsKeys: environment["SECRETS_KEYS"] || keyFrom(home.secret("secrets-key")),
     model: await chooseModelEndpoint(settings.model, environment),
   };
 }
@@ -121,3 +123,6 @@ function publish({ settings, home, closers }: Opening, describe: () => StackFile
     removeStackFile(settings.home);
   });
 }
+
+/** A key as long as the cipher wants it, out of a secret of any length. */
+const keyFrom = (secret: string): string => `local:${createHash("sha256").update(secret).digest("base64")}`;
