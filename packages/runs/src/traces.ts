@@ -120,6 +120,18 @@ export const readTracedRun = (db: Db, input: { runId: string; accountId: string 
         startedAt: call.started_at ?? call.ended_at ?? facts.run.created_at,
         endedAt: call.ended_at,
       })),
+      summaries: facts.summaries.map((summary) => ({
+        id: summary.id,
+        step: summary.step,
+        attempt: summary.attempt,
+        model: summary.model,
+        text: summary.text,
+        usage: Usage.parse(summary.usage),
+        costUsd: canonicalUsd(summary.cost_usd),
+        tokensBefore: summary.tokens_before,
+        tokensAfter: summary.tokens_after,
+        createdAt: summary.created_at,
+      })),
       waits: facts.waits.map((wait) => ({
         attempt: wait.attempt,
         reason: wait.reason,

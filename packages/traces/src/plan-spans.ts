@@ -1,5 +1,5 @@
 import { addUsage, noUsage, type Message, type Usage } from "@cortex/contracts";
-import type { TracedCall, TracedRun, TracedStep } from "./traced-run.ts";
+import type { TracedCall, TracedRun, TracedStep, TracedSummary } from "./traced-run.ts";
 
 /** One span of a trace, whoever it is sent to. */
 export interface PlannedSpan {
@@ -79,6 +79,33 @@ const generation = (step: TracedStep, answer: Message | undefined, input: readon
     },
   });
 
+/** When it was asked for is not stored; it is shown at the moment in which it was there. */
+const summary = (made: TracedSummary): PlannedSpan => ({
+  ...plain,
+  key: `summary:${made.id}`,
+  name: "summary",
+  kind: "generation",
+  startedAt: made.createdAt,
+  endedAt: made.createdAt,
+  output: made.text,
+  model: made.model,
+  usage: made.usage,
+  costUsd: Number(made.costUsd),
+  metadata: {
+    step: made.step,
+    attempt: made.attempt,
+    tokens_before: made.tokensBefore,
+    tokens_after: made.tokensAfter,
+    usage_estimated: made.usage.estimated,
+  },
+  genAi: {
+    "gen_ai.operation.name": "chat",
+    "gen_ai.request.model": made.model,
+    "gen_ai.usage.input_tokens": made.usage.input_tokens,
+    "gen_ai.usage.output_tokens": made.usage.output_tokens,
+  },
+});
+
 const toolCall = (call: TracedCall, run: TracedRun): PlannedSpan =>
   span({
     ...plain,
@@ -106,9 +133,9 @@ const negative = (usage: Usage): Usage => ({
 
 /** What answers have used that were given up or cut short: no step carries it, and without it the trace would cost less than the run did. */
 const givenUp = (run: TracedRun): PlannedSpan[] => {
-  const ofSteps = run.steps.reduce((sum, step) => addUsage(sum, step.usage), noUsage);
-  const usage = addUsage(run.usage, negative(ofSteps));
-  const costUsd = Number(run.costUsd) - run.steps.reduce((sum, step) => sum + Number(step.costUsd), 0);
+  const told = [...run.steps, ...run.summaries];
+  const usage = addUsage(run.usage, negative(told.reduce((sum, each) => addUsage(sum, each.usage), noUsage)));
+  const costUsd = Number(run.costUsd) - told.reduce((sum, each) => sum + Number(each.costUsd), 0);
   if (usage.input_tokens <= 0 && usage.output_tokens <= 0) return [];
   return [
     {
@@ -169,6 +196,7 @@ export const planSpans = (run: TracedRun): PlannedTrace => {
     ...run.steps.map((step) => generation(step, answers.get(step.step), newTo(answers.get(step.step)))),
     ...run.toolCalls.map((call) => toolCall(call, run)),
     ...waits,
+    ...run.summaries.map(summary),
     ...givenUp(run),
   ].toSorted((left, right) => left.startedAt.getTime() - right.startedAt.getTime());
   const root = span({

@@ -26,6 +26,7 @@ export interface TracedRun {
   steps: readonly TracedStep[];
   toolCalls: readonly TracedCall[];
   waits: readonly TracedWait[];
+  summaries: readonly TracedSummary[];
 }
 
 export interface TracedStep {
@@ -57,4 +58,18 @@ export interface TracedWait {
   reason: string;
   beganAt: Date;
   endedAt: Date | null;
+}
+
+/** A summary of the older part of the conversation, which a model wrote so that the rest has room. */
+export interface TracedSummary {
+  id: string;
+  step: number;
+  attempt: number;
+  model: string;
+  text: string;
+  usage: Usage;
+  costUsd: Usd;
+  tokensBefore: number;
+  tokensAfter: number;
+  createdAt: Date;
 }

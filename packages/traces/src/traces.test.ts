@@ -114,6 +114,7 @@ const aRun = (rest: Partial<TracedRun> = {}): TracedRun => ({
     },
   ],
   waits: [{ attempt: 1, reason: "provider_limit", beganAt: at(4), endedAt: at(5) }],
+  summaries: [],
   ...rest,
 });
 
@@ -163,6 +164,28 @@ test("tokens are in one kind each, and what the spans cost is what the run has c
   expect(details("answers given up", "usage")).toMatchObject({ input: 10, output: 5, total: 15 });
   const cost = ["step 0", "step 1", "answers given up"].map((name) => details(name, "cost")["total"] ?? 0);
   expect(cost.reduce((sum, each) => sum + each, 0)).toBeCloseTo(0.07, 10);
+});
+
+test("a summary is a model call of its own, and not among what was given up", async () => {
+  const made = {
+    id: "made",
+    step: 1,
+    attempt: 2,
+    model: "small",
+    text: "They added numbers.",
+    usage: usageOf({ input_tokens: 10, output_tokens: 5 }),
+    costUsd: "0.01",
+    tokensBefore: 900,
+    tokensAfter: 90,
+    createdAt: at(5),
+  };
+  const spans = await send(aRun({ summaries: [made] }));
+  expect(spans.map((span) => span.name)).not.toContain("answers given up");
+  expect(spans.find((span) => span.name === "summary")?.attributes).toMatchObject({
+    "langfuse.observation.model.name": "small",
+    "langfuse.observation.output": "They added numbers.",
+    "langfuse.observation.cost_details": '{"total":0.01}',
+  });
 });
 
 test("a model call shows what was new to the model", async () => {
