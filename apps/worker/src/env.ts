@@ -75,6 +75,21 @@ export const WorkerEnv = z.object({
       "must be host:port, host:port, …",
     )
     .describe("host:port that agents may reach although it is not on the public internet, separated by commas"),
+  BROWSER: z
+    .enum(["sandbox", "worker", "off"])
+    .default("sandbox")
+    .describe(
+      "where agents' browsers run: in the sandbox, or on the worker's side, with the internet through the egress proxy",
+    ),
+  BROWSER_PROGRAM: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("with BROWSER=worker: Chromium or Chrome; default: where it usually is, or on the PATH"),
+  BROWSER_NO_SANDBOX: z
+    .stringbool()
+    .default(false)
+    .describe("with BROWSER=worker: without Chromium's own sandbox, where the machine refuses it"),
   RUN_LEASE_MS: milliseconds.default(15_000).describe("how long a claim is good for without a heartbeat"),
   RUN_HEARTBEAT_MS: milliseconds.default(1_000).describe("heartbeat; less than half of RUN_LEASE_MS"),
   RUN_SWEEP_MS: milliseconds.default(2_000).describe("how often lost runs are looked for; at most RUN_LEASE_MS"),

@@ -32,6 +32,7 @@ import {
 import { createVault, type Vault } from "@cortex/secrets";
 import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandbox";
 import { openTraceTargets, type TraceTarget } from "@cortex/traces";
+import { type Browsers, openBrowsers } from "./browsers.ts";
 import type { WorkerEnv } from "./env.ts";
 import { traceSettings } from "./trace-settings.ts";
 import { openWayOut } from "./way-out.ts";
@@ -60,6 +61,7 @@ export interface WorkerServices {
   /** Null: no keys are set. */
   vault: Vault | null;
   openSandbox: (project: { accountId: string; projectId: string }, outlast: Outlast) => OpenSandbox;
+  browsers: Browsers;
 }
 
 /**
@@ -133,6 +135,9 @@ export const openServices = async (
   const traceTargets = openTraceTargets(traceSettings(env));
   for (const target of traceTargets) lifetime.opened(`traces to ${target.name}`, () => target.close());
 
+  const browsers = await openBrowsers(env, { log });
+  lifetime.opened("browsers", () => browsers.close());
+
   const leases = createLeaseKeeper({ db: heart.db, log }, { workerId, concurrency: env.WORKER_CONCURRENCY, settings });
   lifetime.opened("leases", () => leases.close());
   const listening = connectRedis({ url: env.REDIS_URL, name: "cortex-worker-control", log });
@@ -163,6 +168,7 @@ export const openServices = async (
       ...(env.CONTEXT_SUMMARY_MODEL === undefined ? {} : { summaryModel: env.CONTEXT_SUMMARY_MODEL }),
     },
     web: openWayOut(env, { log }),
+    browsers,
     openSandbox: (project, outlast) => openSandboxLazily({ db: database.db, provider, log, outlast }, project),
   };
 };

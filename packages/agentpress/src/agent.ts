@@ -1,5 +1,6 @@
 import type { KilledCommand, OpenApproval, RunErrorCode, ToolCallRequest, Usage, Usd } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
+import type { OpenBrowser } from "@cortex/browser/port";
 import type { OpenSandbox } from "@cortex/sandbox/port";
 import type { CompletedAnswer } from "./events.ts";
 import type { AgentMessage } from "./messages.ts";
@@ -21,6 +22,8 @@ export interface AgentDeps {
   openSandbox?: OpenSandbox;
   /** Without it, tools that need the web fail and say why. */
   web?: Web;
+  /** Without it, there is no browser. Whoever gives it also ends it. */
+  openBrowser?: OpenBrowser;
   /** Reads a message of the conversation that is no longer sent, for `expand_message`. */
   readMessage?: ToolContext["readMessage"];
   /** Longest waits before a broken or empty answer is asked for again, milliseconds; as many as there are retries. */

@@ -14,6 +14,10 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
   expect(tools).toHaveLength(files.length);
   expect(tools.map((tool) => [tool.name, tool.effect])).toEqual([
     ["ask", "pure"],
+    ["browser_act", "once"],
+    ["browser_extract", "pure"],
+    ["browser_navigate", "idempotent"],
+    ["browser_screenshot", "idempotent"],
     ["calculator", "pure"],
     ["check_json", "pure"],
     ["check_process", "idempotent"],
@@ -51,7 +55,7 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
     expect(tool.description.length).toBeGreaterThan(30);
     expect(tool).not.toHaveProperty("call");
   }
-  expect(tools[1]?.parameters).toMatchObject({
+  expect(tools.find(({ name }) => name === "calculator")?.parameters).toMatchObject({
     properties: { expression: { type: "string" } },
     required: ["expression"],
   });

@@ -15,7 +15,13 @@ export async function* runStepCalls(
 ): AsyncGenerator<AgentEvent, ToolCallsResult, void> {
   const { deps, input, cancellation, sandbox } = run;
   const result = yield* runToolCalls(
-    { sandbox, web: deps.web, log: deps.log ?? null, ...(deps.readMessage ? { readMessage: deps.readMessage } : {}) },
+    {
+      sandbox,
+      web: deps.web,
+      openBrowser: deps.openBrowser,
+      log: deps.log ?? null,
+      ...(deps.readMessage ? { readMessage: deps.readMessage } : {}),
+    },
     { runId: input.runId, calls, maxParallel: input.limits.maxParallelCalls ?? defaultMaxParallelCalls },
     cancellation.signal,
   );

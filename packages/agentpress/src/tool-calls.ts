@@ -1,3 +1,4 @@
+import type { OpenBrowser } from "@cortex/browser/port";
 import type { EffectState, OpenApproval, ToolCallRequest, ToolEffect } from "@cortex/contracts";
 import type { Logger } from "@cortex/observability";
 import { ToolFailure } from "./errors.ts";
@@ -15,6 +16,7 @@ export interface ToolCallDeps {
   /** Null: this run has none. */
   sandbox: RunSandbox | null;
   web?: Web | undefined;
+  openBrowser?: OpenBrowser | undefined;
   log: Logger | null;
   /** Left out: this run cannot read what is no longer sent. */
   readMessage?: ToolContext["readMessage"];
@@ -147,6 +149,7 @@ const contextOf = (
     (async () => {
       throw new ToolFailure("This run has no sandbox, so files and commands are not available.");
     }),
+  openBrowser: deps.openBrowser,
   openedSandbox: () => deps.sandbox?.opened() ?? null,
   ...(deps.readMessage ? { readMessage: deps.readMessage } : {}),
   ...(deps.web ? { web: deps.web } : {}),

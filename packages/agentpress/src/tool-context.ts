@@ -1,4 +1,5 @@
 import type { EffectState } from "@cortex/contracts";
+import type { OpenBrowser } from "@cortex/browser/port";
 import type { OpenSandbox, Sandbox } from "@cortex/sandbox/port";
 import type { ToolImage } from "./messages.ts";
 import type { EndedCommand } from "./sandbox-kills.ts";
@@ -17,6 +18,8 @@ export interface ToolContext {
   openSandbox: OpenSandbox;
   /** The same if a call of this run has opened it already, else null; opens nothing. Left out: there is none. */
   openedSandbox?: () => Sandbox | null;
+  /** The browser of this run, started by the first page. Left out: there is none. */
+  openBrowser?: OpenBrowser | undefined;
   /** A message of this conversation by its id, or the result of a tool call by the call's; null if there is none. Without it: not available. */
   readMessage?(id: string): Promise<StoredText | null>;
   /** The way to the web. Without it: none. */

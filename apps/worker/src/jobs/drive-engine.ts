@@ -1,4 +1,5 @@
 import { type AgentEvent, type AgentHooks, type AgentOutcome, fromStored, runAgent, textOf } from "@cortex/agentpress";
+import type { OpenBrowser } from "@cortex/browser";
 import { compareUsd } from "@cortex/contracts";
 import { type Failpoint, failpoint } from "@cortex/failpoints";
 import {
@@ -21,6 +22,7 @@ export const driveEngine = async (
   lease: Lease,
   input: RunInput,
   recorder: Recorder,
+  openBrowser: OpenBrowser | null,
 ): Promise<AgentOutcome> => {
   let seen = input.nextSeq;
   const currentTools = createRunTools(services, run, lease, input, recorder);
@@ -58,6 +60,7 @@ export const driveEngine = async (
         return found && { role: found.role, text: textOf(found.content) };
       },
       web: services.web,
+      ...(openBrowser ? { openBrowser } : {}),
       log: services.log,
     },
     agentInput(run, input, { heldMs: lease.heldMs(), context: services.context }),

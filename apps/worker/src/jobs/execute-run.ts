@@ -1,3 +1,4 @@
+import type { OpenBrowser } from "@cortex/browser";
 import { createLogWriter, FencedError as LogFenced } from "@cortex/events";
 import { failpoint } from "@cortex/failpoints";
 import type { JobVerdict } from "@cortex/queue";
@@ -121,7 +122,7 @@ const attempt = async (services: WorkerServices, run: ClaimedRun, lease: Lease):
   }
 };
 
-/** Null: the run is somebody else's by now. */
+/** The engine with a browser that ends with this attempt, whichever way that ends. */
 const untilItEnds = async (
   services: WorkerServices,
   run: ClaimedRun,
@@ -129,8 +130,26 @@ const untilItEnds = async (
   first: RunInput,
   recorder: Recorder,
 ): Promise<JobVerdict | null> => {
+  const project = { accountId: run.account_id, projectId: run.project_id };
+  const browser = services.browsers.forRun(services.openSandbox(project, lease.outlast));
+  try {
+    return await inRounds(services, run, lease, first, recorder, browser && (() => Promise.resolve(browser)));
+  } finally {
+    services.browsers.leave(browser);
+  }
+};
+
+/** Null: the run is somebody else's by now. */
+const inRounds = async (
+  services: WorkerServices,
+  run: ClaimedRun,
+  lease: Lease,
+  first: RunInput,
+  recorder: Recorder,
+  openBrowser: OpenBrowser | null,
+): Promise<JobVerdict | null> => {
   for (let input = first; ; input = await lease.outlast(() => readRunInput(services.db, run))) {
-    const driven = await driveEngine(services, run, lease, input, recorder);
+    const driven = await driveEngine(services, run, lease, input, recorder, openBrowser);
     if (driven.kind === "aborted") {
       const reason = lease.signal.reason instanceof LeaseEnded ? lease.signal.reason.reason : "lost";
       if (reason === "lost") return null;

@@ -42,7 +42,14 @@ const systemFolders = (): string[] =>
   });
 
 /** Public parts of the host's /etc that programs need. */
-const systemSettings = ["/etc/ssl", "/etc/ca-certificates", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"];
+const systemSettings = [
+  "/etc/ssl",
+  "/etc/ca-certificates",
+  "/etc/alternatives",
+  "/etc/fonts",
+  "/etc/ld.so.cache",
+  "/etc/localtime",
+];
 
 /** Where the things of ours stand that go into the sandbox: on the host, or in the stage. */
 interface Sources {
