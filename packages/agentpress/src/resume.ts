@@ -8,7 +8,7 @@ import { afterCalls, failed, type Run, staysOpen, type StepResult } from "./run.
 import { runStepCalls } from "./step-calls.ts";
 import { type Refusal, refusalOf, stopAfterCut } from "./stop.ts";
 import { settled, type UnfinishedCall } from "./tool-calls.ts";
-import { isSound, planStoredCall, refuseCalls } from "./tool-plan.ts";
+import { isSound, planStoredCall, polls, refuseCalls } from "./tool-plan.ts";
 
 const outcomeUnknown = (one: PendingToolCall): UnfinishedCall => ({
   tool_call_id: one.call.id,
@@ -36,6 +36,7 @@ const refusalOfLast = ({ history, input, tools }: Run): Refusal | null => {
     history: answered,
     limits: input.limits,
     isSound: (call) => isSound(tools, call),
+    polls: (call) => polls(tools, call),
   });
 };
 

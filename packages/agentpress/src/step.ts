@@ -9,7 +9,7 @@ import { afterCalls, cutShort, failed, type Run, staysOpen, type StepResult, wai
 import { runStepCalls } from "./step-calls.ts";
 import { refusalOf, stopAfterCut } from "./stop.ts";
 import { claimsOf } from "./tool-calls.ts";
-import { isSound, type PlannedCall, planCalls, refuseCalls } from "./tool-plan.ts";
+import { isSound, type PlannedCall, planCalls, polls, refuseCalls } from "./tool-plan.ts";
 
 const messageOf = (
   answer: Answer,
@@ -76,6 +76,7 @@ export async function* takeStep(run: Run, step: number): AsyncGenerator<AgentEve
     history: [...run.history, message],
     limits: input.limits,
     isSound: (call) => isSound(run.tools, call),
+    polls: (call) => polls(run.tools, call),
   });
   const calls = refusal ? refuseCalls(planned, refusal.toModel) : planned;
   const charge = spending.report();

@@ -21,6 +21,19 @@ const note = defineTool({
 
 const notes = (...numbers: number[]): ScriptedCall[] => numbers.map((n) => ({ name: "note", args: { n }, id: null }));
 
+const look = defineTool({
+  name: "look",
+  title: "Look",
+  description: "Looks at something that goes on by itself.",
+  effect: "pure",
+  polls: true,
+  schema: z.strictObject({}),
+  timeoutMs: 1_000,
+  maxResultChars: 100,
+  execute: async () => "still going on",
+});
+const looks: ScriptedCall[] = [{ name: "look", args: {}, id: null }];
+
 const cut = (events: readonly ModelEvent[]): ModelEvent[] =>
   events.map((event) => (event.type === "finish" ? { type: "finish", reason: "length" } : event));
 
@@ -38,7 +51,7 @@ const counting: Turn = () => calls(...notes((counted += 1)));
 const run = async (turn: Turn, limits: Partial<AgentLimits> = {}) => {
   const model = scriptedModel(turn);
   const input = anInput({ limits: { ...anInput().limits, maxSteps: 40, ...limits } });
-  return { ...(await play({ model, tools: [note] }, input)), requests: model.requests };
+  return { ...(await play({ model, tools: [look, note] }, input)), requests: model.requests };
 };
 
 test.each<{ name: string; turn: Turn; limits?: Partial<AgentLimits>; code: string; asked: number; ran: number }>([
@@ -53,6 +66,7 @@ test.each<{ name: string; turn: Turn; limits?: Partial<AgentLimits>; code: strin
     asked: 3,
     ran: 4,
   },
+  { name: "the same look again and again", turn: circle(looks), code: "step_limit", asked: 40, ran: 40 },
   { name: "A, B, A, B, …", turn: circle(notes(1), notes(2)), code: "repeated_tool_call", asked: 6, ran: 5 },
   {
     name: "a circle of four",

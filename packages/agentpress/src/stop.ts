@@ -84,9 +84,14 @@ const isCut = (answer: AssistantMessage): boolean => calls(answer) && answer.sta
 /** Longer rounds than this are not looked for. Steps. */
 const longestRound = 4;
 
-/** How many steps make up a round that the model has gone through `rounds` times now, with exactly the same calls; null: it goes in no circle. */
-const roundLength = (answers: readonly AssistantMessage[], rounds: number): number | null => {
-  const calling = answers.slice(0, Math.min(runLength(answers, calls), longestRound * rounds));
+/** How many steps make up a round that the model has gone through `rounds` times now, with exactly the same calls; null: it goes in no circle. Answers that only wait for something are none; the limits of steps, time and money end those. */
+const roundLength = (
+  answers: readonly AssistantMessage[],
+  rounds: number,
+  polls: (call: ToolCallRequest) => boolean,
+): number | null => {
+  const acts = (answer: AssistantMessage) => calls(answer) && !answer.tool_calls.every(polls);
+  const calling = answers.slice(0, Math.min(runLength(answers, acts), longestRound * rounds));
   const signatures = calling.map(signature);
   for (let length = 1; length * rounds <= signatures.length; length += 1) {
     const newest = signatures.slice(0, length * rounds);
@@ -108,13 +113,15 @@ export interface RefusalInput {
   limits: AgentLimits;
   /** Is there nothing wrong with the call itself, with its tool and its arguments? */
   isSound: (call: ToolCallRequest) => boolean;
+  /** Does the call look at something that goes on by itself? */
+  polls: (call: ToolCallRequest) => boolean;
 }
 
 /**
  * Why none of the calls of the newest answer may run; null when they may. Read from the conversation and not counted beside it, so that
  * it survives a change of worker.
  */
-export const refusalOf = ({ history, limits, isSound }: RefusalInput): Refusal | null => {
+export const refusalOf = ({ history, limits, isSound, polls }: RefusalInput): Refusal | null => {
   const answers = recentAnswers(history);
   const rounds = limits.maxRepeatedCalls ?? defaultMaxRepeatedCalls;
   if (answers[0] && isCut(answers[0])) {
@@ -130,7 +137,7 @@ export const refusalOf = ({ history, limits, isSound }: RefusalInput): Refusal |
   if (runLength(answers, isUseless) > maxMisfits) {
     return { toModel: "Not run: no call fits a tool, once more.", code: "model_malformed" };
   }
-  const length = roundLength(answers, rounds);
+  const length = roundLength(answers, rounds, polls);
   if (length === null) return null;
   const what = length === 1 ? "call" : `${length} steps`;
   return { toModel: `Not run: the same ${what} ${rounds} times in a row.`, code: "repeated_tool_call" };

@@ -78,3 +78,7 @@ export const isSound = (set: ToolSet, request: ToolCallRequest): boolean =>
 /** The calls as they are, none of which will run. */
 export const refuseCalls = (calls: readonly PlannedCall[], problem: string): PlannedCall[] =>
   calls.map(({ request }) => ({ request, acts: null, problem }));
+
+/** Does a call look at something that goes on by itself? */
+export const polls = (set: ToolSet, request: ToolCallRequest): boolean =>
+  set.tools.some((tool) => tool.name === request.name && tool.polls);

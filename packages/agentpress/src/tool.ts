@@ -21,6 +21,8 @@ export interface ToolDefinition<Schema extends z.ZodObject> {
   untrusted?: boolean;
   /** May it run beside other calls of the same answer? Default true. Otherwise it waits for earlier calls, and later ones for it. */
   parallel?: boolean;
+  /** Asking the same again makes sense, because what it looks at goes on by itself: then it is no circle that ends the run. Default false. */
+  polls?: boolean;
   /** A successful call ends the run as completed. */
   endsRun?: boolean;
   schema: Schema;
@@ -39,6 +41,7 @@ export interface Tool extends ToolDeclaration {
   readonly approval: ToolApproval;
   readonly untrusted: boolean;
   readonly parallel: boolean;
+  readonly polls: boolean;
   readonly endsRun: boolean;
   /** What is wrong with these arguments, or null when the call may act. */
   check(args: unknown): string | null;
@@ -71,7 +74,7 @@ const frameTool = <Args>(
   execute: (args: Args, context: ToolContext) => Promise<string | ToolAnswer>,
 ): Tool => {
   const { name, title, description, icon = "wrench", effect, timeoutMs, maxResultChars } = frame;
-  const { approval = "never", untrusted = false, parallel = true, endsRun = false } = frame;
+  const { approval = "never", untrusted = false, parallel = true, polls = false, endsRun = false } = frame;
   if (!namePattern.test(name)) throw new TypeError(`"${name}" is no name for a tool`);
   return {
     name,
@@ -82,6 +85,7 @@ const frameTool = <Args>(
     approval,
     untrusted,
     parallel,
+    polls,
     endsRun,
     parameters,
     check: (args) => {

@@ -15,6 +15,7 @@ export const tool = defineTool({
   icon: "activity",
   effect: "idempotent",
   parallel: false,
+  polls: true,
   schema: z.strictObject({
     process: z.string().regex(processIdPattern).describe("Its id, as start_process answered it: p-0123abcd."),
     wait_seconds: z.number().min(0).max(maxWaitSeconds).optional().describe("How long to wait, at most. Default 0."),
