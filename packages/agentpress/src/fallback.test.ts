@@ -1,8 +1,9 @@
 import type { RunErrorCode } from "@cortex/contracts";
 import { expect, test } from "vitest";
+import type { AgentInput } from "./agent.ts";
 import { ModelError, type ModelErrorFacts } from "./errors.ts";
 import { maySurvive } from "./fallback.ts";
-import type { ModelEvent } from "./model.ts";
+import type { Model, ModelEvent } from "./model.ts";
 import type { AskedModel } from "./models/asked-model.ts";
 import { createCatalogue, type KnownModel } from "./models/catalogue.ts";
 import { anInput, ofType, play, shape } from "./testing/run.ts";
@@ -145,6 +146,40 @@ test("the budget is one: a fallback that it does not buy, or whose price nobody 
   const { outcome } = await play({ model, ...rest, tools: [] }, input({ ...tight, instructions: prompt }));
   expect(outcome).toMatchObject({ kind: "failed", code: "model_upstream" });
   expect(model.asked).toEqual(["first"]);
+});
+
+test("no model is asked to write more than it can, whatever agent and budget allow", async () => {
+  const sent: (number | undefined)[] = [];
+  const model: Model = {
+    name: "scripted",
+    stream: async function* (request) {
+      sent.push(request.parameters.maxOutputTokens);
+      if (request.model === "first") throw new ModelError("model_upstream", { phase: "request" });
+      yield* says("Hello");
+    },
+  };
+  const rich = { ...anInput().limits, maxCostUsd: "1" };
+  const ask = (overrides: Partial<AgentInput>) => play({ model, tools: [], catalogue }, input(overrides));
+  await ask({ parameters: { maxOutputTokens: 5_000 } });
+  await ask({ parameters: { maxOutputTokens: 500 }, limits: rich });
+  // A dollar buys far more than an answer can have: then it says nothing about the answer.
+  await ask({ limits: rich });
+  expect(sent).toEqual([1_000, 1_000, 500, 500, undefined, undefined]);
+});
+
+test("how hard to think is not said to a fallback that cannot", async () => {
+  const sent: string[] = [];
+  const model: Model = {
+    name: "scripted",
+    stream: async function* ({ model: name, parameters }) {
+      sent.push(`${name} ${parameters.reasoningEffort} ${parameters.temperature}`);
+      if (name !== "stranger") throw new ModelError("model_upstream", { phase: "request" });
+      yield* says("Hello");
+    },
+  };
+  const parameters = { reasoningEffort: "low" as const, temperature: 0.5 };
+  await play({ model, tools: [], catalogue }, input({ parameters, fallbackModels: ["second", "stranger"] }));
+  expect(sent).toEqual(["first low 0.5", "second undefined 0.5", "stranger low 0.5"]);
 });
 
 test("an abort ends it; no further model is asked", async () => {

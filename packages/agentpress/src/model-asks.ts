@@ -2,7 +2,7 @@ import { type AskInput, defaultAnswerRetriesMs } from "./ask-model.ts";
 import { asAsked, partsAtEnd } from "./context/continuation.ts";
 import { messagesToSend } from "./context/run-context.ts";
 import { estimateInput, fixedTokens } from "./context/tokens.ts";
-import type { ModelRequest } from "./model.ts";
+import type { ModelParameters, ModelRequest } from "./model.ts";
 import type { AskedModel } from "./models/asked-model.ts";
 import type { Run } from "./run.ts";
 import { affordableOutput } from "./stop.ts";
@@ -20,12 +20,32 @@ export interface StepModels {
   others: readonly { model: AskedModel; ask: () => ModelAsk | null }[];
 }
 
+/** The smaller of two bounds; null: no bound. */
+const smaller = (left: number | null, right: number | null): number | null =>
+  left === null || right === null ? (left ?? right) : Math.min(left, right);
+
+/**
+ * How much the model may write; undefined: what it likes. Providers refuse a request for more than the model can, so neither what the agent wants nor what a
+ * budget buys is sent when it is beyond that.
+ * @param affordable tokens that the budget still buys; null: no bound
+ */
+const outputLimit = ({ input }: Run, { known }: AskedModel, affordable: number | null): number | undefined => {
+  const most = known?.max_output_tokens ?? known?.context_window ?? null;
+  const asked = input.parameters?.maxOutputTokens ?? null;
+  const wanted = asked === null ? null : smaller(asked, most);
+  const binding = affordable !== null && (most === null || affordable < most) ? affordable : null;
+  return smaller(wanted, binding) ?? undefined;
+};
+
+/** How hard to think was said about the run's own model; another one that does not think would refuse to be told. */
+const reasoningEffort = ({ input, models: [own] }: Run, model: AskedModel): ModelParameters["reasoningEffort"] =>
+  model === own || model.known?.abilities.reasoning !== false ? input.parameters?.reasoningEffort : undefined;
+
 /** @param affordable tokens that the budget still buys; null: no bound */
 const requestOf = (run: Run, model: AskedModel, affordable: number | null): ModelRequest => {
   const { input } = run;
   const { tools } = run.tools;
   const { instructions } = input;
-  const asked = input.parameters?.maxOutputTokens;
   return {
     model: model.name,
     instructions,
@@ -33,7 +53,8 @@ const requestOf = (run: Run, model: AskedModel, affordable: number | null): Mode
     tools,
     parameters: {
       ...input.parameters,
-      maxOutputTokens: affordable === null ? asked : Math.min(affordable, asked ?? affordable),
+      reasoningEffort: reasoningEffort(run, model),
+      maxOutputTokens: outputLimit(run, model, affordable),
     },
     promptCache: model.known?.abilities.prompt_cache ?? "automatic",
     headers: { ...input.headers, "x-request-id": input.requestId, "x-cortex-run-id": input.runId },

@@ -113,6 +113,25 @@ test("a run that died after its last answer is completed, unless the user has wr
   expect(model.requests).toHaveLength(1);
 });
 
+test("a last call that is made up for ends no run whose user has written since", async () => {
+  const messages: AgentMessage[] = [
+    userMessage("go"),
+    { role: "assistant", content: [], tool_calls: [call("x", "complete")], status: "complete" },
+    userMessage("wait, one more thing"),
+  ];
+  for (const pending of [
+    { call: call("x", "complete"), state: "done", result: "done", isError: false },
+    { call: call("x", "complete"), state: "run" },
+  ] as const) {
+    const model = scriptedModel(says("Yes?"));
+    const { outcome } = await play({ model, tools: [complete] }, resume(messages, [pending]));
+    expect(model.requests.map(({ messages: sent }) => sent.map(({ role }) => role))).toEqual([
+      ["user", "assistant", "tool", "user"],
+    ]);
+    expect(outcome.kind).toBe("completed");
+  }
+});
+
 test("a message that was stored among the results stands behind them", async () => {
   const model = scriptedModel(says("ok"));
   const messages = [userMessage("go"), asked("a", "b"), userMessage("hurry"), toolMessage("b", "did b")];

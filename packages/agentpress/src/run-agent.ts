@@ -33,6 +33,8 @@ async function* loop(run: Run): AsyncGenerator<AgentEvent, AgentOutcome, void> {
   let result = yield* finishPendingCalls(run);
   if (result === null && isAnswered(run)) result = { finished: true };
   run.history = wellFormedHistory(run.history);
+  // What the user wrote while nobody held the run stands last now: it is answered, as it would have been if somebody had.
+  if (result && "finished" in result && run.history.at(-1)?.role === "user") result = null;
   result ??= failedBefore(run);
 
   for (let step = run.input.firstStep; ; step += 1) {
