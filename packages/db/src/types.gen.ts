@@ -105,6 +105,10 @@ export interface AgentRuns {
   trace_due_at: Timestamp | null;
   traced_to: Generated<string[]>;
   usage: Generated<Json>;
+  /**
+   * Of a waiting run: since when it waits, as long as nobody has noted that its live log says so. Of any other run it means nothing.
+   */
+  wait_unlogged_since: Timestamp | null;
   worker_id: string | null;
 }
 

@@ -47,9 +47,10 @@ export interface EnsureLogInput {
   scope: Scope;
   /**
    * `writer`: the holder of the fence (an attempt, or whoever ended the run) brings the log up to what Postgres holds. `reader`: a follower
-   * who found no log creates it, and leaves an existing one alone.
+   * who found no log creates it, and leaves an existing one alone. `sweeper`: brings up the log of a run that waits, and of no other, because
+   * whoever holds such a run writes its log.
    */
-  as: "writer" | "reader";
+  as: "writer" | "reader" | "sweeper";
   /**
    * The log as far as the caller knows it. One of that epoch that is shorter now, or of an earlier one, has lost its end (a Redis that was
    * restored from an older state): what was shown from there must never be said again in other words, so it is lost as a whole.
@@ -79,7 +80,7 @@ const wholeLog = 1_000_000;
  */
 export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogState | null> => {
   for (;;) {
-    const present = await deps.log.read({ runId: input.runId, from: 0, limit: input.as === "writer" ? wholeLog : 0 });
+    const present = await deps.log.read({ runId: input.runId, from: 0, limit: input.as === "reader" ? 0 : wholeLog });
     if (!present || isCutShort(present, input)) {
       const created = await createLog(deps, input);
       if (created === "soon") await pause(soonMs);
@@ -91,6 +92,7 @@ export const ensureLog = async (deps: Deps, input: EnsureLogInput): Promise<LogS
     if (!facts) return null;
     const { run } = facts;
     if (present.attempt > run.attempt) return present;
+    if (input.as === "sweeper" && run.status !== "waiting") return present;
     // A Postgres that has lost its last commits. An epoch that is not written down would be given to another log after the next loss.
     if (present.epoch > run.log_epoch)
       await inScope(deps.db, input.scope, (tx) => raiseEpoch(tx, run.id, present.epoch - 1));

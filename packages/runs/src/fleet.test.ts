@@ -162,7 +162,7 @@ test("a heartbeat that is still on its way does not take back what its worker ha
   await handOver(over, { runId: handed.runId, accountId: handed.accountId, attempt: 1, notBegun: [] });
   await abandon(over, { runId: abandoned.runId, attempt: 1 });
   const held = runs.map(({ runId }) => ({ runId, attempt: 1 }));
-  await heartbeat(worker.db, { workerId: "w", concurrency: 1, leaseMs: 15_000, runs: held, closed: [] });
+  await heartbeat(worker.db, { workerId: "w", concurrency: 1, leaseMs: 15_000, runs: held, closed: [], waiting: [] });
   for (const { runId } of runs) {
     expect(await claimRun(worker.db, { runId, workerId: "w2", settings })).toMatchObject({ attempt: 2 });
   }
@@ -228,7 +228,7 @@ test("the sweeper ends poison, grants stops of dead workers and closes logs", as
   );
   const eventLog = createMemoryLog();
   const swept = await sweepRuns({ ...sweepDeps(), eventLog }, settings);
-  expect(swept).toEqual({ redelivered: 0, ended: 2, logsClosed: 1 });
+  expect(swept).toEqual({ redelivered: 0, ended: 2, logsClosed: 1, waitsLogged: 0 });
   const { rows } = await database.owner.query(
     "select id, status, error->>'code' as code, log_cursor from cortex.agent_runs where id = any($1) order by status",
     [[poison.runId, unheard.runId, unclosed.runId]],

@@ -41,6 +41,8 @@ export interface Heartbeat {
  * still held: it must not keep the others' leases waiting. One that its worker has let go while this was on its way is not renewed.
  * @param input.closed runs whose log was closed since the last beat, with their last cursor: written along, so that ending a run costs no
  *   commit of its own for it
+ * @param input.waiting runs whose log says since the last beat that they wait: noted along, for the same reason. One whose row somebody holds is left
+ *   to the sweeper
  */
 export const heartbeat = async (
   db: Db,
@@ -50,6 +52,7 @@ export const heartbeat = async (
     leaseMs: number;
     runs: readonly HeldRun[];
     closed: readonly { runId: string; cursor: string }[];
+    waiting: readonly HeldRun[];
   },
 ): Promise<Heartbeat> => {
   const result = await sql<{ id: string; renewed: boolean; stop_requested: boolean }>`
@@ -60,6 +63,13 @@ export const heartbeat = async (
       update cortex.agent_runs set log_cursor = ended.cursor
       from jsonb_to_recordset(${JSON.stringify(input.closed)}::jsonb) as ended("runId" uuid, cursor text)
       where agent_runs.id = ended."runId" and log_cursor is null
+    ), said as (
+      select agent_runs.id
+      from cortex.agent_runs, jsonb_to_recordset(${JSON.stringify(input.waiting)}::jsonb) as said("runId" uuid, attempt int)
+      where agent_runs.id = said."runId" and agent_runs.attempt = said.attempt and agent_runs.status = 'waiting'
+      for no key update of agent_runs skip locked
+    ), noted as (
+      update cortex.agent_runs set wait_unlogged_since = null from said where agent_runs.id = said.id
     ), held as (
       select agent_runs.id, agent_runs.attempt, agent_runs.stop_requested_at is not null as stop_requested
       from cortex.agent_runs, jsonb_to_recordset(${JSON.stringify(input.runs)}::jsonb) as held("runId" uuid, attempt int)

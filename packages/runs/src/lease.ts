@@ -27,6 +27,8 @@ export interface LeaseKeeper {
   endAll(reason: LeaseEndReason): void;
   /** A run's log is closed; its last cursor is written with the next heartbeat. */
   noteClosed(runId: string, cursor: string): void;
+  /** A run's log says that it waits; that is noted with the next heartbeat, and the sweeper need not look. */
+  noteWaiting(run: HeldRun): void;
   /** When the last heartbeat succeeded, for the liveness check (milliseconds of the monotonic clock). */
   lastBeat(): number;
   held(): number;
@@ -51,6 +53,7 @@ export const createLeaseKeeper = (
   const { settings } = input;
   const runs = new Map<string, Held>();
   let closed: { runId: string; cursor: string }[] = [];
+  let waiting: HeldRun[] = [];
   let lastBeat = performance.now();
   let stopped = false;
   let timer: NodeJS.Timeout | undefined;
@@ -64,6 +67,8 @@ export const createLeaseKeeper = (
     const asked = [...runs.values()].filter((run) => !run.abort.signal.aborted);
     const ended = closed;
     closed = [];
+    const parked = waiting;
+    waiting = [];
     const sentAt = performance.now();
     try {
       const answer = await heartbeat(deps.db, {
@@ -72,6 +77,7 @@ export const createLeaseKeeper = (
         leaseMs: settings.leaseMs,
         runs: asked.map(({ runId, attempt }) => ({ runId, attempt })),
         closed: ended,
+        waiting: parked,
       });
       lastBeat = performance.now();
       for (const run of asked) {
@@ -83,6 +89,7 @@ export const createLeaseKeeper = (
       }
     } catch (error) {
       closed.push(...ended);
+      waiting.push(...parked);
       deps.log.warn({ err: error, held: runs.size }, "heartbeat failed");
     }
   };
@@ -129,6 +136,7 @@ export const createLeaseKeeper = (
       for (const run of runs.values()) end(run, reason);
     },
     noteClosed: (runId, cursor) => void closed.push({ runId, cursor }),
+    noteWaiting: ({ runId, attempt }) => void waiting.push({ runId, attempt }),
     lastBeat: () => lastBeat,
     held: () => runs.size,
     close: async () => {
@@ -136,8 +144,8 @@ export const createLeaseKeeper = (
       clearTimeout(timer);
       clearInterval(watch);
       await beating;
-      // The cursors of the runs that ended since the last beat.
-      if (closed.length > 0) await beat();
+      // What became of the runs that ended or began to wait since the last beat.
+      if (closed.length + waiting.length > 0) await beat();
     },
   };
 };

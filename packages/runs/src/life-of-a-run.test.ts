@@ -345,7 +345,12 @@ test("entries of kinds that only a newer version knows stay in the log, and noth
 test("a successor appends what a dead attempt committed but did not get out", async () => {
   const { place, run } = await aClaimedRun();
   const state = await openLog({ db: worker.db, log }, run);
-  const mute = { preview: () => undefined, durable: async () => undefined, end: async () => "" };
+  const mute = {
+    preview: () => undefined,
+    durable: async () => undefined,
+    isBehind: () => true,
+    end: async () => "",
+  };
   const recorder = createRecorder(
     { db: worker.db, sink: mute, outlast: untried },
     { run, nextSeq: 1, firstStep: 0, resumed: null },

@@ -45,7 +45,7 @@ export const parkForApproval = async (
   if (parked === "stop_requested") return { kind: "ends", outcome: stopped(input) };
   await failpoint("park.after_commit");
   await deps.sink.durable([waitingEvent(parked, wait.approvals)]);
-  return { kind: "parked", until: parked.expires_at ?? parked.began_at };
+  return { kind: "parked", until: parked.expires_at ?? parked.began_at, logged: !deps.sink.isBehind() };
 };
 
 /** Null: the run is not this attempt's (any more). */
@@ -76,6 +76,7 @@ const parkInTransaction = async (
         deadline_at = clock.now + ${input.maxApprovalMs} * interval '1 millisecond',
         lease_until = null,
         admitted_at = null,
+        wait_unlogged_since = clock.now,
         attempts_since_step = greatest(0, attempts_since_step - 1)
       from clock, before where agent_runs.id = before.id
       returning agent_runs.id, account_id, attempt, agent_runs.deadline_at as expires_at, before.deadline_at, clock.now

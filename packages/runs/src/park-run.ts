@@ -12,8 +12,8 @@ import { type RunWait, waitingEvent } from "./run-waits.ts";
 import type { RunWriter } from "./run-writer.ts";
 
 export type Parked =
-  /** It waits; this attempt is over. */
-  | { kind: "parked"; until: Date }
+  /** It waits; this attempt is over. `logged`: its log says so. */
+  | { kind: "parked"; until: Date; logged: boolean }
   /** It must not wait: end it with this outcome. */
   | { kind: "ends"; outcome: EngineOutcome };
 
@@ -54,7 +54,11 @@ export const parkRun = async (
     case "parked":
       await failpoint("park.after_commit");
       await deps.sink.durable([waitingEvent(parked.wait)]);
-      return { kind: "parked", until: parked.wait.resume_at ?? parked.wait.began_at };
+      return {
+        kind: "parked",
+        until: parked.wait.resume_at ?? parked.wait.began_at,
+        logged: !deps.sink.isBehind(),
+      };
     case "give_up": {
       const { code, message, unreported } = wait;
       return {
@@ -126,6 +130,7 @@ const parkInTransaction = async (
         resume_at = clock.now + ${verdict.waitMs} * interval '1 millisecond',
         lease_until = null,
         admitted_at = null,
+        wait_unlogged_since = clock.now,
         attempts_since_step = greatest(0, attempts_since_step - 1),
         usage = ${jsonText(addUsage(totals.usage, usage))}::jsonb,
         cost_usd = ${addUsd(totals.costUsd, costUsd)}::numeric

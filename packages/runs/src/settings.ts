@@ -15,7 +15,7 @@ export interface RunSettings {
   unclaimedMs: number;
   /** A run whose lease ended this long ago is delivered again. > the time in which the queue itself brings a stalled job back. */
   orphanGraceMs: number;
-  /** A terminal run whose log has no end after this long gets one. */
+  /** A terminal run whose log has no end after this long gets one, and a waiting one whose log does not say so. > heartbeatMs, which notes both. */
   unclosedLogMs: number;
   /** Attempts without a committed step before a run is given up as `worker_lost`. A hand-over does not count. */
   maxAttemptsWithoutProgress: number;

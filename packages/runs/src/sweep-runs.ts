@@ -6,6 +6,7 @@ import { lockThread, settleAbandonedCalls } from "./abandoned-calls.ts";
 import { closeLog } from "./close-log.ts";
 import type { LogPort } from "./ensure-log.ts";
 import { finishFromOutside } from "./finish-from-outside.ts";
+import { logWait } from "./log-wait.ts";
 import type { Deliver, Delivery, RunRow } from "./run.ts";
 import type { RunSettings } from "./settings.ts";
 import { classifyStaleRun, type StaleVerdict } from "./stale-runs.ts";
@@ -23,6 +24,7 @@ export interface Swept {
   redelivered: number;
   ended: number;
   logsClosed: number;
+  waitsLogged: number;
 }
 
 /** Of those who look at the same moment one finds; the others have nothing to do. The number only has to be ours. */
@@ -31,8 +33,8 @@ const batch = 100;
 
 /**
  * Finds what nobody cares for and sets it going again: admitted runs that no queue knows, runs whose worker is gone, runs whose time is up while
- * nobody executes them, ended runs whose log has no end. Every act is a conditional write that checks again, so a sweep that is late or doubled harms nothing; what fails is left to the
- * next one and keeps nothing else waiting.
+ * nobody executes them, ended runs whose log has no end, waiting ones whose log does not say so. Every act is a conditional write that checks again,
+ * so a sweep that is late or doubled harms nothing; what fails is left to the next one and keeps nothing else waiting.
  * @returns null if another process was looking at that moment
  */
 export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise<Swept | null> => {
@@ -56,13 +58,17 @@ export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise
       where log_cursor is null and status in ('completed', 'failed', 'stopped')
         and completed_at < clock_timestamp() - ${settings.unclosedLogMs} * interval '1 millisecond'
       order by random() limit ${batch}`.execute(tx);
+    const unlogged = await sql<Pick<RunRow, "id" | "account_id" | "attempt">>`
+      select id, account_id, attempt from cortex.agent_runs
+      where status = 'waiting' and wait_unlogged_since < clock_timestamp() - ${settings.unclosedLogMs} * interval '1 millisecond'
+      order by random() limit ${batch}`.execute(tx);
     await sql`delete from cortex.workers where heartbeat_at < clock_timestamp() - interval '10 minutes'`.execute(tx);
-    return { stale: stale.rows, unclosed: unclosed.rows };
+    return { stale: stale.rows, unclosed: unclosed.rows, unlogged: unlogged.rows };
   });
   if (!found) return null;
-  if (found.stale.length + found.unclosed.length > 0) await failpoint("sweep.mid");
+  if (found.stale.length + found.unclosed.length + found.unlogged.length > 0) await failpoint("sweep.mid");
 
-  const swept: Swept = { redelivered: 0, ended: 0, logsClosed: 0 };
+  const swept: Swept = { redelivered: 0, ended: 0, logsClosed: 0, waitsLogged: 0 };
   const due: RunRow[] = [];
   // Ends first: they need no queue.
   for (const run of found.stale) {
@@ -79,6 +85,10 @@ export const sweepRuns = async (deps: SweepDeps, settings: RunSettings): Promise
   for (const run of found.unclosed) {
     if (!(await closeLog(deps, { runId: run.id, scope: { userId: null, accountId: run.account_id } }))) break;
     swept.logsClosed += 1;
+  }
+  for (const run of found.unlogged) {
+    if (!(await logWait(deps, run))) break;
+    swept.waitsLogged += 1;
   }
   return swept;
 };

@@ -162,7 +162,7 @@ const inRounds = async (
         return { kind: "handBack" };
       }
     }
-    const outcome = driven.kind === "waiting" ? await parkOrEnd(services, recorder, driven) : driven;
+    const outcome = driven.kind === "waiting" ? await parkOrEnd(services, run, recorder, driven) : driven;
     if (outcome === null) return { kind: "done" };
     const finished = await recorder.finish(outcome);
     if (finished.kind === "ended") {
@@ -176,11 +176,13 @@ const inRounds = async (
 /** Lets the run wait without this worker: null. Or, if it must not wait, with what it ends. */
 const parkOrEnd = async (
   services: WorkerServices,
+  run: ClaimedRun,
   recorder: Recorder,
   wait: EngineWait,
 ): Promise<EngineOutcome | null> => {
   const parked = await recorder.park(wait, services.settings);
   if (parked.kind === "ends") return parked.outcome;
+  if (parked.logged) services.leases.noteWaiting({ runId: run.id, attempt: run.attempt });
   services.log.info({ reason: wait.reason, until: parked.until }, "run waits");
   return null;
 };

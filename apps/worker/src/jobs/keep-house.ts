@@ -54,7 +54,7 @@ export const keepHouse = (services: WorkerServices): House => {
   });
   const sweep = repeat(services, "sweep", settings.sweepMs, async () => {
     const swept = await sweepRuns(services, settings);
-    if (swept && swept.redelivered + swept.ended + swept.logsClosed > 0) services.log.info(swept, "swept");
+    if (swept && Object.values(swept).some((count) => count > 0)) services.log.info(swept, "swept");
   });
   const purge = repeat(services, "purge", purgeMs, () =>
     asFleet(services.db, (tx) => purgeIdempotencyKeys(tx, { batch: purgeBatch })),

@@ -67,6 +67,7 @@ export const createMemoryLog = (): LogPort & {
       return {
         preview: (event) => append([event]),
         durable: append,
+        isBehind: () => false,
         end: async (events, raised) => {
           attempt = raised;
           await append(events);

@@ -40,6 +40,7 @@ export const createRecoveringSink = (
   return {
     preview: (event) => append([event]), // not merged, and at once
     durable: append,
+    isBehind: () => false,
     end: async (events, raised) => {
       attempt = raised;
       await append(events);

@@ -185,6 +185,7 @@ export const createRunWorld = async () => {
       leaseMs: worldSettings.leaseMs,
       runs: attempts,
       closed: [],
+      waiting: [],
     });
     await owner.query("update cortex.workers set heartbeat_at = now() + interval '1 hour'");
     return held.held;
