@@ -4,6 +4,7 @@ import type { AgentLimits } from "./agent.ts";
 import { continuationNote } from "./context/continuation.ts";
 import { textOf, userMessage } from "./messages.ts";
 import type { ModelEvent } from "./model.ts";
+import { discoverTools } from "./discover-tools.ts";
 import { anInput, ofType, play } from "./testing/run.ts";
 import { calls, says, scriptedModel, type ScriptedCall, type Turn, usage } from "./testing/scripted-model.ts";
 import { defineTool } from "./tool.ts";
@@ -242,4 +243,20 @@ test.each([
   const model = scriptedModel(calls({ name: "note", args }), says("ok"));
   const { events } = await play({ model, tools: [note] });
   expect(ofType(events, "tool_call.completed")[0]).toMatchObject({ is_error: true, effect_state: "none" });
+});
+
+test("scrolling on, and looking once more at what goes on by itself, are no circles", async () => {
+  const again: ScriptedCall[] = [
+    { name: "browser_act", args: { action: "scroll", direction: "down" }, id: null },
+    { name: "browser_extract", args: { what: "snapshot" }, id: null },
+    { name: "browser_screenshot", args: {}, id: null },
+    { name: "list_processes", args: {}, id: null },
+    { name: "check_process", args: { process: "p-0123abcd" }, id: null },
+  ];
+  const tools = await discoverTools();
+  for (const one of again) {
+    const model = scriptedModel(...Array.from({ length: 5 }, () => calls(one)), says("Seen."));
+    const { outcome } = await play({ model, tools }, anInput());
+    expect({ name: one.name, kind: outcome.kind }).toEqual({ name: one.name, kind: "completed" });
+  }
 });

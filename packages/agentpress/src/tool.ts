@@ -21,7 +21,10 @@ export interface ToolDefinition<Schema extends z.ZodObject> {
   untrusted?: boolean;
   /** May it run beside other calls of the same answer? Default true. Otherwise it waits for earlier calls, and later ones for it. */
   parallel?: boolean;
-  /** Asking the same again makes sense, because what it looks at goes on by itself: then it is no circle that ends the run. Default false. */
+  /**
+   * Doing the same again makes sense, because what it looks at goes on by itself, or what it acts in is another place each time: then it is no circle
+   * that ends the run. Default false.
+   */
   polls?: boolean;
   /** A successful call ends the run as completed. */
   endsRun?: boolean;

@@ -30,6 +30,13 @@ export const decisionOf = (
   }
 };
 
+/** What a call acts with: what the model asked for, or what a person has put in its place. */
+export const argumentsToRun = (
+  call: Pick<CallRow, "arguments">,
+  row: Pick<ApprovalRow, "decision" | "edited_arguments"> | undefined,
+): ToolCallRequest["arguments"] =>
+  (row?.decision === "edit" ? row.edited_arguments : call.arguments) as ToolCallRequest["arguments"];
+
 /** A call as people are asked about it. */
 export const toOpenApproval = (call: CallRow, { digest }: Pick<ApprovalRow, "digest">): OpenApproval => ({
   tool_call_id: call.call_id,

@@ -27,6 +27,7 @@ import {
 } from "./testing/engine-script.ts";
 import { createRunFixture, startInput, untried } from "./testing/run-fixture.ts";
 import { getTimeline } from "./timeline.ts";
+import { readTracedRun } from "./traces.ts";
 
 const fixture = await createRunFixture();
 const { database, api, worker, log, deps } = fixture;
@@ -216,6 +217,8 @@ test("it waits without worker, place or lease, for days, and goes on with what p
       approval: { decision: "edit", arguments: { expression: "2" } },
     },
   ]);
+  const traced = await readTracedRun(worker.db, { runId: run.id, accountId: place.accountId });
+  expect(traced?.toolCalls.map((call) => call.arguments)).toEqual(started);
 });
 
 test("a decision is about what was shown, by who may, once; repeating it changes nothing", async () => {

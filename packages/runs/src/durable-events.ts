@@ -10,7 +10,7 @@ import {
 } from "@cortex/contracts";
 import type { DB } from "@cortex/db";
 import type { Selectable } from "kysely";
-import { type ApprovalRow, decisionOf, toDecidedApproval, toOpenApproval } from "./approvals.ts";
+import { type ApprovalRow, argumentsToRun, toDecidedApproval, toOpenApproval } from "./approvals.ts";
 import { withoutBytes } from "./pictures.ts";
 import type { RunRow } from "./run.ts";
 import { resumedAt, resumedEvent, type RunWait, waitingEvent, wasResumed } from "./run-waits.ts";
@@ -175,18 +175,13 @@ export const durableEvents = (facts: RunFacts): UnplacedEvent[] => {
       // Calls that wait for people are begun by the attempt that comes after the wait; if none does, they never are.
       const begun = call.started_at ?? (resumed ? resumedAt(resumed) : null);
       if (begun === null) continue;
-      const approval = approvals.get(call.call_id);
-      const decision = approval ? decisionOf(approval) : null;
       events.push({
         ...base(),
         type: "tool_call.started",
         at: at(begun),
         tool_call_id: call.call_id,
         name: call.name,
-        arguments: (decision?.kind === "edit" ? decision.arguments : call.arguments) as Extract<
-          RunEvent,
-          { type: "tool_call.started" }
-        >["arguments"],
+        arguments: argumentsToRun(call, approvals.get(call.call_id)),
       });
     }
     const ended = calls.flatMap((call) => (call.ended_at ? [{ ...call, ended_at: call.ended_at }] : []));

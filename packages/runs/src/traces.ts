@@ -1,6 +1,7 @@
 import { canonicalUsd, type Message, RunError, Usage, type Usd } from "@cortex/contracts";
 import { asAccount, asFleet, type Db } from "@cortex/db";
 import { sql } from "kysely";
+import { argumentsToRun } from "./approvals.ts";
 import { workedAttempts } from "./durable-events.ts";
 import { readRequests } from "./timeline.ts";
 import { runFacts } from "./run-facts.ts";
@@ -79,6 +80,7 @@ export const readTracedRun = (db: Db, input: { runId: string; accountId: string 
       .where("agent_versions.id", "=", run.agent_version_id)
       .executeTakeFirstOrThrow();
     const costUsd: Usd = canonicalUsd(run.cost_usd);
+    const approvals = new Map(facts.approvals.map((approval) => [approval.call_id, approval]));
     return {
       id: run.id,
       accountId: run.account_id,
@@ -111,7 +113,7 @@ export const readTracedRun = (db: Db, input: { runId: string; accountId: string 
         step: call.step,
         attempt: call.attempt,
         name: call.name,
-        arguments: call.arguments,
+        arguments: argumentsToRun(call, approvals.get(call.call_id)),
         effect: call.effect,
         state: call.state,
         result: call.result,

@@ -60,6 +60,8 @@ export const tool = defineTool({
   effect: "once",
   untrusted: true,
   parallel: false,
+  // Scrolling on, the next arrow key, the next page by the same button.
+  polls: true,
   schema,
   timeoutMs: browserToolMs,
   maxResultChars: 30_000,

@@ -14,6 +14,7 @@ export const tool = defineTool({
   effect: "pure",
   untrusted: true,
   parallel: false,
+  polls: true,
   schema: z.strictObject({
     what: z.enum(["text", "links", "snapshot"]).optional().describe("Default text."),
     offset: z.int().min(0).max(100_000_000).optional().describe("First character. Default 0."),

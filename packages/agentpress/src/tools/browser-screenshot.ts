@@ -25,6 +25,7 @@ export const tool = defineTool({
   effect: "idempotent",
   untrusted: true,
   parallel: false,
+  polls: true,
   schema: z.strictObject({
     path: z
       .string()

@@ -9,6 +9,7 @@ export const tool = defineTool({
   description: "Lists the processes that start_process has started, those that have ended included, the newest first.",
   icon: "list-tree",
   effect: "pure",
+  polls: true,
   schema: z.strictObject({}),
   timeoutMs: 120_000,
   maxResultChars: 25_000,
