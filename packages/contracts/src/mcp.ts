@@ -17,7 +17,14 @@ const McpHeaders = z
   )
   .refine((headers) => Object.keys(headers).length <= 20, "at most 20 headers");
 
-const url = z.url({ protocol: /^https?$/ }).max(2_000);
+/** It is shown to everybody in the account. */
+const url = z
+  .url({ protocol: /^https?$/ })
+  .max(2_000)
+  .refine((text) => {
+    const parsed = URL.parse(text);
+    return parsed !== null && parsed.username === "" && parsed.password === "";
+  }, "must not hold a user name or a password: credentials belong into headers");
 
 /** A tool of a server as it was accepted; runs use it as long as the server declares exactly this. */
 export const McpTool = z
@@ -86,7 +93,10 @@ export const CreateMcpServer = z
   .meta({ id: "CreateMcpServer" });
 export type CreateMcpServer = z.infer<typeof CreateMcpServer>;
 
-/** What is left out stays. Another address is another server: its tools are to be looked at and accepted anew. */
+/**
+ * What is left out stays. Another address is another server: it gets no header of the one before, and its tools are to be looked at and accepted
+ * anew.
+ */
 export const UpdateMcpServer = z
   .strictObject({
     url: url.optional(),

@@ -6,10 +6,14 @@ const maxDepth = 40;
 /** Of the schema with every reference in place. Bounds what a check costs: references to references would grow without end. */
 const maxNodes = 5_000;
 
-/** Keywords whose cost a stranger sets: patterns can take exponential time, comparing all with all quadratic. The server checks them itself. */
-const costly = new Set(["pattern", "patternProperties", "uniqueItems", "format", "$dynamicRef", "$recursiveRef"]);
-
-export type InputSchema = { ok: true; check: (args: unknown) => string | null } | { ok: false; problem: string };
+export type InputSchema =
+  | {
+      ok: true;
+      /** As models get it: what their providers refuse in any schema is put right. */
+      parameters: Record<string, unknown>;
+      check: (args: unknown) => string | null;
+    }
+  | { ok: false; problem: string };
 
 type Json = Record<string, unknown>;
 
@@ -31,50 +35,105 @@ const lookUp = (document: Json, reference: string): unknown => {
   return at;
 };
 
-/** The schema with every reference in place and nothing costly in it. A reference to itself allows everything from there on. */
+const types = new Set(["array", "boolean", "integer", "null", "number", "object", "string"]);
+const isTypes = (value: unknown): boolean =>
+  (Array.isArray(value) ? value : [value]).every((each) => typeof each === "string" && types.has(each));
+const isNames = (value: unknown): boolean => Array.isArray(value) && value.every((each) => typeof each === "string");
+
+/** Keywords that hold schemas. */
+const ofOne = new Set(["additionalProperties", "propertyNames", "contains", "not", "if", "then", "else"]);
+const ofMany = new Set(["anyOf", "oneOf", "allOf", "prefixItems"]);
+/** Keywords that hold something else, and what. */
+const plain = new Map<string, readonly [is: (value: unknown) => boolean, problem: string]>([
+  ["type", [isTypes, "a type of it is no type of JSON"]],
+  ["required", [isNames, "its required names are no list of names"]],
+  ["enum", [Array.isArray, "its enum is no list"]],
+  ["const", [() => true, ""]],
+  ...(
+    "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength minItems maxItems minContains maxContains " +
+    "minProperties maxProperties"
+  )
+    .split(" ")
+    .map((keyword): [string, readonly [(value: unknown) => boolean, string]] => [
+      keyword,
+      // Old schemas have a yes or no at `exclusiveMinimum`.
+      [(value) => typeof value === "number" || typeof value === "boolean", `its ${keyword} is no number`],
+    ]),
+]);
+
+/**
+ * The schema with every reference in place, and of its keywords only those that a check needs and that cost little: patterns can take
+ * exponential time, comparing all with all quadratic; what is left out the server checks itself. A reference to itself allows everything from
+ * there on.
+ */
 const expand = (document: Json): unknown => {
   let nodes = 0;
-  const visit = (value: unknown, depth: number, within: readonly string[]): unknown => {
+  const count = (depth: number) => {
     nodes += 1;
     if (nodes > maxNodes) throw new SchemaProblem("it is too large with its references in place");
     if (depth > maxDepth) throw new SchemaProblem("it is nested too deeply");
-    if (Array.isArray(value)) return value.map((each) => visit(each, depth + 1, within));
-    if (!isObject(value)) return value;
+  };
+  const data = (value: unknown, depth: number): unknown => {
+    count(depth);
+    if (typeof value === "object" && value !== null) for (const each of Object.values(value)) data(each, depth + 1);
+    return value;
+  };
+  const visit = (value: unknown, depth: number, within: readonly string[]): unknown => {
+    count(depth);
+    if (typeof value === "boolean") return value;
+    if (!isObject(value)) throw new SchemaProblem("a part of it is no schema");
     const { $ref: reference } = value;
-    if (typeof reference === "string") {
+    if (typeof reference === "string")
       return within.includes(reference) ? {} : visit(lookUp(document, reference), depth + 1, [...within, reference]);
-    }
-    const kept = Object.entries(value).filter(([key]) => !costly.has(key) && key !== "$defs" && key !== "definitions");
-    return Object.fromEntries(kept.map(([key, each]) => [key, visit(each, depth + 1, within)]));
+    const inner = (each: unknown) => visit(each, depth + 1, within);
+    const many = (each: unknown) => {
+      if (!Array.isArray(each)) throw new SchemaProblem("its alternatives are no list");
+      return each.map(inner);
+    };
+    const kept = Object.entries(value).flatMap(([keyword, said]): [string, unknown][] => {
+      if (keyword === "properties") {
+        if (!isObject(said)) throw new SchemaProblem("its properties are no object");
+        // Their names are data: one may be called like a keyword.
+        return [[keyword, Object.fromEntries(Object.entries(said).map(([name, each]) => [name, inner(each)]))]];
+      }
+      if (ofOne.has(keyword)) return [[keyword, inner(said)]];
+      if (ofMany.has(keyword)) return [[keyword, many(said)]];
+      if (keyword === "items") return [[keyword, Array.isArray(said) ? many(said) : inner(said)]];
+      const [is, problem] = plain.get(keyword) ?? [];
+      if (is === undefined) return [];
+      if (!is(said)) throw new SchemaProblem(problem ?? "");
+      return typeof said === "boolean" && keyword !== "const" ? [] : [[keyword, data(said, depth + 1)]];
+    });
+    return Object.fromEntries(kept);
   };
   return visit(document, 0, []);
 };
 
-const types = new Set(["array", "boolean", "integer", "null", "number", "object", "string"]);
+/** What OpenAI and Anthropic take as the name of an argument. */
+const argumentName = /^[\w.-]{1,64}$/;
+/** What they refuse at the top, where it says how arguments depend on each other. The server checks that itself. */
+const refusedAtTop = new Set(["anyOf", "oneOf", "allOf", "not", "enum", "const", "if", "then", "else"]);
 
-/** What no JSON Schema may hold, as far as a check would stumble over it. */
-const misshapen = (schema: unknown): string | null => {
-  if (typeof schema === "boolean") return null;
-  if (!isObject(schema)) return "a part of it is no schema";
-  const { type, properties, required, items, enum: values } = schema;
-  const named = Array.isArray(type) ? type : type === undefined ? [] : [type];
-  if (!named.every((each) => typeof each === "string" && types.has(each))) return "a type of it is no type of JSON";
-  if (properties !== undefined && !isObject(properties)) return "its properties are no object";
-  if (required !== undefined && !(Array.isArray(required) && required.every((each) => typeof each === "string")))
-    return "its required names are no list of names";
-  if (values !== undefined && !Array.isArray(values)) return "its enum is no list";
-  const lists = [schema["anyOf"], schema["oneOf"], schema["allOf"]].filter((each) => each !== undefined);
-  if (!lists.every((each) => Array.isArray(each))) return "its alternatives are no list";
-  const ofItems: unknown[] = Array.isArray(items) ? items : items === undefined ? [] : [items];
-  const parts: unknown[] = [
-    ...(isObject(properties) ? Object.values(properties) : []),
-    ...ofItems,
-    ...(lists.flat() as unknown[]),
-    ...["not", "if", "then", "else", "additionalProperties", "propertyNames", "contains"].flatMap((key) =>
-      schema[key] === undefined ? [] : [schema[key]],
-    ),
-  ];
-  return parts.map(misshapen).find((problem) => problem !== null) ?? null;
+/** OpenAI wants lists to say what they hold, and objects to require nothing that they do not have. */
+const putRight = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(putRight);
+  if (!isObject(value)) return value;
+  const schema: Json = Object.fromEntries(Object.entries(value).map(([key, each]) => [key, putRight(each)]));
+  const { type, items, properties = {}, required } = schema;
+  const isList = type === "array" || (Array.isArray(type) && type.includes("array"));
+  if (isList && items === undefined) return { ...schema, items: {} };
+  if (type !== "object" || !isObject(properties) || !Array.isArray(required)) return schema;
+  return { ...schema, required: required.filter((name) => Object.hasOwn(properties, String(name))) };
+};
+
+/** One schema that a provider refuses is a request that fails, and so every run of the account. */
+const forModels = (schema: Json): Json => {
+  const { properties = {}, ...rest } = schema;
+  if (isObject(properties) && !Object.keys(properties).every((name) => argumentName.test(name)))
+    throw new SchemaProblem("models cannot write the names of its arguments");
+  const kept = Object.entries(rest).filter(([keyword]) => !refusedAtTop.has(keyword));
+  const whole = putRight({ ...Object.fromEntries(kept), properties });
+  return isObject(whole) ? whole : {};
 };
 
 const maxProblems = 10;
@@ -87,13 +146,15 @@ export const readInputSchema = (schema: unknown): InputSchema => {
   try {
     if (!isObject(schema)) throw new SchemaProblem("it is no object");
     if (JSON.stringify(schema).length > maxSchemaChars) throw new SchemaProblem("it is too long");
+    if (schema["type"] !== "object" || schema["$ref"] !== undefined)
+      throw new SchemaProblem("arguments must be an object");
     const expanded = expand(schema);
-    const problem = misshapen(expanded);
-    if (problem !== null) throw new SchemaProblem(problem);
-    if (!isObject(expanded) || expanded["type"] !== "object") throw new SchemaProblem("arguments must be an object");
+    if (!isObject(expanded)) throw new SchemaProblem("arguments must be an object");
+    const parameters = forModels(schema);
     const validator = new Validator(expanded, "2020-12", false);
     return {
       ok: true,
+      parameters,
       check: (args) => {
         const { valid, errors } = validator.validate(args);
         if (valid) return null;

@@ -92,6 +92,64 @@ test("references are followed, a schema that contains itself too; one that grows
   expect(readInputSchema(bomb)).toMatchObject({ ok: false, problem: expect.stringContaining("too") as unknown });
 });
 
+test("arguments may be named like words of JSON Schema", () => {
+  const named = ["pattern", "format", "definitions", "id", "items", "required", "enum", "type", "constructor"];
+  const read = readInputSchema({
+    type: "object",
+    properties: Object.fromEntries(named.map((name) => [name, { type: "string" }])),
+    additionalProperties: false,
+  });
+  expect(read.ok && read.check(Object.fromEntries(named.map((name) => [name, "x"])))).toBeNull();
+  for (const name of named) expect(read.ok && read.check({ [name]: 5 })).toContain(name);
+});
+
+test("whatever a keyword holds, reading the schema and checking arguments end with words", () => {
+  const keywords =
+    "$id id $anchor $schema $ref prefixItems items contains dependentSchemas dependentRequired dependencies unevaluatedProperties " +
+    "unevaluatedItems additionalProperties propertyNames minLength maximum exclusiveMinimum multipleOf minItems const enum anyOf not if " +
+    "properties required type";
+  const values = [5, "x", null, [], {}, true, [5], { a: 5 }, -1];
+  for (const keyword of keywords.split(" ")) {
+    for (const value of values) {
+      for (const read of [
+        readInputSchema({ type: "object", properties: { q: { [keyword]: value } } }),
+        readInputSchema({ properties: { q: {} }, type: "object", [keyword]: value }),
+      ]) {
+        for (const q of ["s", 5, [1, { a: 2 }], { a: 1 }, null])
+          expect(() => read.ok && read.check({ q })).not.toThrow();
+      }
+    }
+  }
+  const shared = { $id: "https://example.org/q", type: "string" };
+  const twice = {
+    type: "object",
+    properties: { a: { $ref: "#/$defs/q" }, b: { $ref: "#/$defs/q" } },
+    $defs: { q: shared },
+  };
+  expect(readInputSchema(twice)).toMatchObject({ ok: true });
+});
+
+test("models get a schema that their providers take; a tool whose arguments have names that they refuse is left out", () => {
+  const parameters = (inputSchema: object) => readListing([{ name: "a", inputSchema }]).tools[0]?.parameters;
+  expect(parameters({ type: "object" })).toEqual({ type: "object", properties: {} });
+  const oneOf = [{ required: ["a"] }, { required: ["b"] }];
+  expect(parameters({ type: "object", properties: { a: { type: "array" }, b: { oneOf } }, oneOf })).toEqual({
+    type: "object",
+    properties: { a: { type: "array", items: {} }, b: { oneOf } },
+  });
+  expect(
+    parameters({ type: "object", required: ["q"], properties: { a: { type: "object", required: ["b"] } } }),
+  ).toEqual({
+    type: "object",
+    properties: { a: { type: "object", required: [] } },
+    required: [],
+  });
+  for (const name of ["a b", "$filter", "", "x".repeat(65)])
+    expect(
+      readListing([{ name: "a", inputSchema: { type: "object", properties: { [name]: {} } } }]).refused,
+    ).toMatchObject([{ name: "a", reason: expect.stringContaining("names of its arguments") as unknown }]);
+});
+
 test("a pattern of the server costs nothing here", () => {
   const read = readInputSchema({ type: "object", properties: { q: { type: "string", pattern: "^(a+)+$" } } });
   expect(read.ok && read.check({ q: `${"a".repeat(50)}!` })).toBeNull();
@@ -107,4 +165,8 @@ test("tools get names that models can call, each its own, and keep them", () => 
   expect(more.get("get-weather")).toBe("mcp_ours_get_weather");
   expect(new Set(more.values()).size).toBe(4);
   for (const name of more.values()) expect(name).toMatch(/^[a-z][a-z0-9_]{0,63}$/);
+  // The server knows how names are marked, and has a tool that is named like the marked one.
+  const marked = nameTools("ours", ["q", "Q"], new Map()).get("q")?.slice("mcp_ours_q_".length) ?? "";
+  const sly = nameTools("ours", ["q", "Q", `Q_${marked}`], new Map());
+  expect(new Set(sly.values()).size).toBe(3);
 });

@@ -6,6 +6,8 @@ export interface McpToolDeclaration {
   name: string;
   description: string;
   inputSchema: Record<string, unknown>;
+  /** The same as models get it. */
+  parameters: Record<string, unknown>;
   hash: string;
 }
 
@@ -31,7 +33,7 @@ const canonical = (value: unknown): string => {
   return `{${entries.map(([key, each]) => `${JSON.stringify(key)}:${canonical(each)}`).join(",")}}`;
 };
 
-const hashOf = (tool: Omit<McpToolDeclaration, "hash">): string =>
+const hashOf = (tool: Omit<McpToolDeclaration, "hash" | "parameters">): string =>
   createHash("sha256")
     .update(canonical([tool.name, tool.description, tool.inputSchema]))
     .digest("hex");
@@ -75,7 +77,7 @@ export const readListing = (listed: readonly unknown[]): McpListing => {
         continue;
       }
       names.add(name);
-      listing.tools.push({ ...declared, hash: hashOf(declared) });
+      listing.tools.push({ ...declared, parameters: schema.parameters, hash: hashOf(declared) });
     }
     if (listing.refused.length >= maxTools) break;
   }

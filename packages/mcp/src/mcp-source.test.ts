@@ -29,7 +29,7 @@ const address = (over: Partial<McpAddress> = {}): McpAddress => ({
   revision: "1",
   name: "ours",
   url: server.url,
-  headers: { authorization: "Bearer canary-token" },
+  headers: { authorization: "Bearer canary-of-16-chars" },
   ...over,
 });
 const listed = async () => (await source.list(address(), forever)).tools;
@@ -53,7 +53,7 @@ test("a server of the old era is listed and called, with our headers", async () 
     { name: "search", description: "Finds", hash: expect.stringMatching(/^\w{64}$/) as unknown },
   ]);
   expect(await call()).toEqual({ content: 'search({"q":"x"})', isError: false });
-  expect(server.seen.every(({ headers }) => headers.authorization === "Bearer canary-token")).toBe(true);
+  expect(server.seen.every(({ headers }) => headers.authorization === "Bearer canary-of-16-chars")).toBe(true);
   expect(server.asked("initialize")).toBe(1);
 });
 
@@ -102,6 +102,30 @@ test("a lost session is opened again, and the call is made once", async () => {
   server.sessions.clear();
   expect(await call()).toMatchObject({ isError: false });
   expect(server.asked("initialize")).toBe(2);
+});
+
+test("a session that many callers lose at once is opened again once, and nobody's call is broken off", async () => {
+  const hash = (await listed())[0]?.hash ?? "";
+  server.sessions.clear();
+  const answers = await Promise.allSettled(Array.from({ length: 10 }, () => call({ hash })));
+  expect(answers.map(({ status }) => status)).toEqual(Array(10).fill("fulfilled"));
+  expect(server.asked("initialize")).toBe(2);
+});
+
+test("a call that fails does not break off the calls beside it", async () => {
+  const hash = (await listed())[0]?.hash ?? "";
+  const slow = Promise.withResolvers<() => void>();
+  server.trouble = ({ method }, response) => {
+    if (method !== "tools/call") return false;
+    if (server.asked("tools/call") > 1) response.writeHead(500).end();
+    else slow.resolve(() => response.writeHead(401).end());
+    return true;
+  };
+  const beside = failure(call({ hash }));
+  const answer = await slow.promise;
+  expect(await failure(call({ hash }))).toMatchObject({ code: "broken" });
+  answer();
+  expect(await beside).toMatchObject({ code: "unauthorized", mayHaveActed: false });
 });
 
 test("a call that broke off may have acted, and is not made again", async () => {
@@ -173,6 +197,20 @@ test("what is not public is not reached, and a redirect there neither", async ()
     return true;
   };
   expect(await failure(listed())).toMatchObject({ mayHaveActed: false });
+});
+
+test("a tool that repeats our request does not tell our credentials", async () => {
+  server.answer = 'headers: {"authorization":"Bearer canary-of-16-chars"}, key canary-of-16-chars';
+  const { content } = await call();
+  expect(content).toBe('headers: {"authorization":"[masked]"}, key [masked]');
+  const hash = (await listed())[0]?.hash ?? "";
+  server.trouble = ({ method, id }, response) => {
+    if (method !== "tools/call") return false;
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32_000, message: "no canary-of-16-chars" } }));
+    return true;
+  };
+  expect(await call({ hash })).toEqual({ content: expect.stringContaining("no [masked]") as unknown, isError: true });
 });
 
 test("many callers at once share one connection and one listing", async () => {

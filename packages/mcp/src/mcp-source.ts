@@ -38,6 +38,8 @@ interface Held {
   connection: Promise<ServerConnection>;
   listing: { promise: Promise<McpListing>; atMs: number } | null;
   usedMs: number;
+  /** Callers who wait for something on it. */
+  users: number;
 }
 
 /** Keeps one connection for each server in use, shared by all runs of this process, and asks each for its tools now and then. */
@@ -49,13 +51,18 @@ export const createMcpSource = (
   const closing = new AbortController();
   const keyOf = (address: McpAddress) => `${address.id} ${address.revision}`;
 
-  const drop = (key: string): void => {
-    const entry = held.get(key);
+  const closeUnused = (entry: Held): void => {
+    if (entry.users === 0) entry.connection.then((connection) => connection.close()).catch(() => undefined);
+  };
+  /** Nobody gets this connection any more. It is closed when its last caller has gone: a call in flight that is broken off is never made again. */
+  const drop = (key: string, entry: Held): void => {
+    // Others may have opened the next one meanwhile.
+    if (held.get(key) !== entry) return;
     held.delete(key);
-    entry?.connection.then((connection) => connection.close()).catch(() => undefined);
+    closeUnused(entry);
   };
   const sweep = setInterval(() => {
-    for (const [key, entry] of held) if (clock.now() - entry.usedMs > idleMs) drop(key);
+    for (const [key, entry] of held) if (entry.users === 0 && clock.now() - entry.usedMs > idleMs) drop(key, entry);
   }, idleMs);
   sweep.unref();
 
@@ -68,9 +75,9 @@ export const createMcpSource = (
       return found;
     }
     const oldest = held.size < maxConnections ? null : [...held].toSorted(([, a], [, b]) => a.usedMs - b.usedMs)[0];
-    if (oldest) drop(oldest[0]);
+    if (oldest) drop(...oldest);
     const connection = connectServer(deps, address, { callMs: longestCallMs }, closing.signal);
-    const entry: Held = { connection, listing: null, usedMs: clock.now() };
+    const entry: Held = { connection, listing: null, usedMs: clock.now(), users: 0 };
     held.set(key, entry);
     connection.catch(() => {
       if (held.get(key) === entry) held.delete(key);
@@ -102,8 +109,12 @@ export const createMcpSource = (
     return promise;
   };
 
-  const checked = async (address: McpAddress, call: McpCall, signal: AbortSignal): Promise<ServerConnection> => {
-    const entry = obtain(address);
+  const checked = async (
+    entry: Held,
+    address: McpAddress,
+    call: McpCall,
+    signal: AbortSignal,
+  ): Promise<ServerConnection> => {
     const { tools } = await untilAborted(listed(entry), signal);
     const now = tools.find((tool) => tool.name === call.name);
     if (now?.hash !== call.hash) {
@@ -121,27 +132,39 @@ export const createMcpSource = (
     return untilAborted(entry.connection, signal);
   };
 
-  /** Once more on a new connection, if the server has forgotten the session: then it has done nothing. */
-  const again = async <Result>(address: McpAddress, work: () => Promise<Result>): Promise<Result> => {
+  const using = async <Result>(address: McpAddress, work: (entry: Held) => Promise<Result>): Promise<Result> => {
+    const key = keyOf(address);
+    const entry = obtain(address);
+    entry.users += 1;
     try {
-      return await work();
+      return await work(entry);
     } catch (error) {
-      if (!(error instanceof McpError) || error.code === "changed") throw error;
-      drop(keyOf(address));
+      if (error instanceof McpError && error.code !== "changed") drop(key, entry);
+      throw error;
+    } finally {
+      entry.users -= 1;
+      if (held.get(key) !== entry) closeUnused(entry);
+    }
+  };
+
+  /** Once more on a new connection, if the server has forgotten the session: then it has done nothing. */
+  const again: typeof using = async (address, work) => {
+    try {
+      return await using(address, work);
+    } catch (error) {
       if (!isSessionLost(error)) throw error;
-      return work();
+      return using(address, work);
     }
   };
 
   return {
     list: (address, signal) =>
-      again(address, () => {
-        const entry = obtain(address);
+      again(address, (entry) => {
         entry.listing = null;
         return untilAborted(listed(entry), signal);
       }),
     call: (address, call, signal) =>
-      again(address, async () => (await checked(address, call, signal)).call(call, signal)),
+      again(address, async (entry) => (await checked(entry, address, call, signal)).call(call, signal)),
     close: async () => {
       clearInterval(sweep);
       closing.abort(new Error("this process is closing"));

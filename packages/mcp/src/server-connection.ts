@@ -9,6 +9,7 @@ import {
 } from "@modelcontextprotocol/client";
 import { z } from "zod";
 import { type McpAnswer, readAnswer } from "./call-result.ts";
+import { hideCredentials } from "./hide-credentials.ts";
 import { type McpListing, readListing } from "./listing.ts";
 import { McpError } from "./mcp-error.ts";
 import { serverFetch } from "./server-fetch.ts";
@@ -24,7 +25,7 @@ export interface McpAddress {
   headers: Readonly<Record<string, string>>;
 }
 
-/** Of a connection with its handshake, and of a listing. A person or a run waits for it. */
+/** Of a connection with its handshake, and of a listing with all its pages. A person or a run waits for it. */
 const connectMs = 10_000;
 const listMs = 10_000;
 const maxListPages = 16;
@@ -90,6 +91,7 @@ export const connectServer = async (
   signal: AbortSignal,
 ): Promise<ServerConnection> => {
   const { name } = address;
+  const hide = hideCredentials(address.headers);
   const client = new Client(
     { name: "cortex", version: "0.1.0" },
     {
@@ -131,11 +133,12 @@ export const connectServer = async (
       guarded(false, async () => {
         const tools: unknown[] = [];
         let cursor: string | undefined;
+        const end = performance.now() + listMs;
         for (let page = 0; page < maxListPages; page += 1) {
           const answer = await client.request(
             { method: "tools/list", params: cursor === undefined ? {} : { cursor } },
             ToolsPage,
-            { timeout: listMs, maxTotalTimeout: listMs, signal: listSignal },
+            { timeout: Math.max(1, end - performance.now()), signal: listSignal },
           );
           tools.push(...answer.tools);
           cursor = answer.nextCursor;
@@ -145,16 +148,18 @@ export const connectServer = async (
       }),
     call: async ({ name: tool, args, timeoutMs }, callSignal) => {
       try {
-        return readAnswer(
+        const answer = readAnswer(
           await client.callTool(
             { name: tool, arguments: args },
             { timeout: timeoutMs, maxTotalTimeout: timeoutMs, signal: callSignal },
           ),
         );
+        return { ...answer, content: hide(answer.content) };
       } catch (error) {
         callSignal.throwIfAborted();
         // The server's own word for what went wrong, after it has understood us.
-        if (error instanceof ProtocolError) return { content: `The tool failed: ${error.message}`, isError: true };
+        if (error instanceof ProtocolError)
+          return { content: hide(`The tool failed: ${error.message}`), isError: true };
         throw explain(error, name, true);
       }
     },

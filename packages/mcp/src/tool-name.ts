@@ -28,7 +28,10 @@ export const nameTools = (
   for (const tool of tools.toSorted()) {
     if (names.has(tool)) continue;
     const wish = `mcp_${server}_${plain(tool) || "tool"}`;
-    const name = wish.length <= maxChars && !taken.has(wish) ? wish : `${wish.slice(0, maxChars - 7)}_${mark(tool)}`;
+    let name = wish;
+    // A server that knows how marks are made may have taken one, too.
+    for (let round = 0; name.length > maxChars || taken.has(name); round += 1)
+      name = `${wish.slice(0, maxChars - 7)}_${mark(tool.padEnd(tool.length + round))}`;
     names.set(tool, name);
     taken.add(name);
   }

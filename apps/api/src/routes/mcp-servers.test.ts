@@ -112,6 +112,33 @@ test("another address is another server: nothing of it is in use before it was a
   expect((await refresh(id)).tools).toHaveLength(1);
 });
 
+test("another address gets the headers that are given with it, and none of those before", async () => {
+  const { id } = await add();
+  await refresh(id);
+  expect(serverIn(await ask("PATCH", `/mcp-servers/${id}`, { enabled: true })).header_names).toEqual(["Authorization"]);
+  const moved = serverIn(await ask("PATCH", `/mcp-servers/${id}`, { url: `${server.url}?mine` }));
+  expect(moved.header_names).toEqual([]);
+  await refresh(id);
+  expect(server.seen.at(-1)?.headers).not.toHaveProperty("authorization");
+  const headers = { Authorization: "Bearer other" };
+  await ask("PATCH", `/mcp-servers/${id}`, { url: server.url, headers });
+  await refresh(id);
+  expect(server.seen.at(-1)?.headers.authorization).toBe("Bearer other");
+});
+
+test("what was said about the tools of a server goes with it: the next one of its name starts anew", async () => {
+  const { id, name } = await add();
+  await refresh(id);
+  const tool = `mcp_${name}_search`;
+  await ask("PATCH", `/tools/${tool}`, { approval: "never" });
+  await ask("DELETE", `/mcp-servers/${id}`);
+  await refresh((await add({ name })).id);
+  expect((await ask("GET", `/tools/${tool}`)).body).toMatchObject({
+    approval: "if_tainted",
+    settings: { account: null, agent: null },
+  });
+});
+
 test("a private address is refused when it is asked, and a schema that is none is told by name", async () => {
   const inside = await add({ url: "http://127.0.0.1:5432/mcp" });
   expect(await refresh(inside.id)).toMatchObject({
@@ -126,6 +153,7 @@ test("a private address is refused when it is asked, and a schema that is none i
 test.each([
   ["a name with a line", { name: "a_b" }],
   ["no address", { url: "ours" }],
+  ["an address with a password", { url: "https://user:word@example.com/mcp" }],
   ["an address of a file", { url: "file:///etc/passwd" }],
   ["a header with a line break", { headers: { a: "b\r\nhost: other" } }],
   ["an unknown field", { tools: [] }],

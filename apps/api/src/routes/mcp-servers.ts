@@ -59,7 +59,8 @@ const update = createRoute({
   path: "/mcp-servers/{server_id}",
   operationId: "updateMcpServer",
   summary: "Change an MCP server; what is left out stays",
-  description: "Another address is another server: none of its tools is in use before it was asked for them.",
+  description:
+    "Another address is another server: it gets none of the headers that were set before, and none of its tools is in use before it was asked for them.",
   request: { params, ...jsonBody(UpdateMcpServer) },
   responses: { 200: json(McpServer, "The server as it is now"), ...problems("not_found", "forbidden") },
 });

@@ -16,7 +16,7 @@ export interface AskedServer {
 }
 
 export interface OfferedTools {
-  tools: readonly { name: string; description: string; inputSchema: Record<string, unknown>; hash: string }[];
+  tools: readonly { name: string; description: string; parameters: Record<string, unknown>; hash: string }[];
   refused: readonly { name: string; reason: string }[];
 }
 
@@ -89,7 +89,7 @@ const toTools = (offered: OfferedTools, names: ReadonlyMap<string, string>): Mcp
       name: names.get(tool.name),
       server_tool: tool.name,
       description: tool.description,
-      parameters: tool.inputSchema,
+      parameters: tool.parameters,
       hash: tool.hash,
     })),
   );

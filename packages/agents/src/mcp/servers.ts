@@ -94,16 +94,18 @@ export const changeMcpServer = async (
   if (!server) return null;
   const { url, headers, enabled, approval, effect } = changes;
   const moved = url !== undefined && url !== server.url;
+  // Whoever manages the account must not learn a credential that they never knew by having it sent to an address of theirs.
+  const given = headers ?? (moved ? {} : undefined);
   const sealed =
-    headers === undefined
+    given === undefined
       ? server.headers_sealed
-      : sealHeaders(deps.vault, { accountId: server.account_id, id: serverId }, headers);
-  const names = headers === undefined ? server.header_names : Object.keys(headers);
+      : sealHeaders(deps.vault, { accountId: server.account_id, id: serverId }, given);
+  const names = given === undefined ? server.header_names : Object.keys(given);
   const changed = await sql<ServerRow>`
     update cortex.mcp_servers set
       url = ${url ?? server.url}, headers_sealed = ${sealed}, header_names = ${names}::text[],
       enabled = ${enabled ?? server.enabled}, approval = ${approval ?? server.approval}, effect = ${effect ?? server.effect},
-      revision = case when ${moved || headers !== undefined} then gen_random_uuid() else revision end,
+      revision = case when ${given !== undefined} then gen_random_uuid() else revision end,
       pinned = case when ${moved} then '[]'::jsonb else pinned end,
       seen = case when ${moved} then null else seen end,
       refused = case when ${moved} then '[]'::jsonb else refused end,
@@ -115,9 +117,16 @@ export const changeMcpServer = async (
   return row ? toServer(row, deps.hashOf) : null;
 };
 
-/** False: there is no such server. Error: `forbidden` */
+/**
+ * Removes a server, and what was said about its tools: one that gets its name later must not get their approvals.
+ * False: there is no such server. Error: `forbidden`
+ */
 export const deleteMcpServer = async (tx: Tx, input: { serverId: string }): Promise<boolean> => {
-  if (!(await lockMcpServer(tx, input))) return false;
+  const server = await lockMcpServer(tx, input);
+  if (!server) return false;
+  await sql`
+    delete from cortex.tool_settings
+    where account_id = ${server.account_id} and starts_with(tool_name, ${`mcp_${server.name}_`})`.execute(tx);
   await sql`delete from cortex.mcp_servers where id = ${input.serverId}`.execute(tx);
   return true;
 };
