@@ -22,6 +22,9 @@ interface RunRules {
   runTools: readonly string[] | null;
 }
 
+/** More of them, and OpenAI refuses the request: the run would fail. */
+const mostTools = 128;
+
 /** Tools that the run or its agent names and that there are no longer. */
 const missingTools = (all: readonly Tool[], { rules, runTools }: RunRules): string[] =>
   [...new Set([...(rules.version?.tools ?? []), ...(runTools ?? [])])].filter(
@@ -42,6 +45,8 @@ const toolSetOf = (all: readonly Tool[], said: RunRules): ToolSet => {
     if (!enabled && by !== "tool") unavailable.set(tool.name, sentence(tool.name, reasons[by]));
     else if (runTools !== null && !runTools.includes(tool.name))
       unavailable.set(tool.name, sentence(tool.name, "is not among the tools that this run was started with"));
+    else if (tools.length >= mostTools)
+      unavailable.set(tool.name, sentence(tool.name, `is one too many: a model can be given ${mostTools} tools`));
     else tools.push({ ...tool, description, approval });
   }
   for (const name of missingTools(all, said)) unavailable.set(name, sentence(name, "does not exist here any more"));
