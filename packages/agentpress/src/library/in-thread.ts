@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { ToolFailure } from "../errors.ts";
+import { createPlaces } from "../thread-places.ts";
 import type { JobAnswer, JobInput, JobName, JobOutput } from "./jobs.ts";
 
 /** What no honest input of 1 MB needs. Then the thread is ended, in the middle of whatever it does. */
@@ -8,11 +9,20 @@ const maxJobMs = 10_000;
 /** Megabytes; beyond it the thread dies alone. */
 const limits = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 };
 
+/** Of the process, as its processors are: runs that ask for more wait, which their tools' own limits of time end. */
+const inPlace = createPlaces(2);
+
 /**
  * Does a helper's job in a thread of its own, so that it can be ended and our event loop goes on meanwhile. Costs some 40 ms.
  * @throws ToolFailure the input cannot be worked on, or takes too much time or memory; the signal's reason
  */
-export const inThread = async <Name extends JobName>(
+export const inThread = <Name extends JobName>(
+  name: Name,
+  input: JobInput<Name>,
+  signal: AbortSignal,
+): Promise<JobOutput<Name>> => inPlace(signal, () => doInThread(name, input, signal));
+
+const doInThread = async <Name extends JobName>(
   name: Name,
   input: JobInput<Name>,
   signal: AbortSignal,

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { ToolFailure } from "../errors.ts";
+import { createPlaces } from "../thread-places.ts";
 import type { PageText } from "./page-markdown.ts";
 
 /** Turns a page's HTML into markdown. */
@@ -51,38 +52,6 @@ const readInThread = (page: { html: string; url: string }, maxMs: number, signal
  * leases to renew meanwhile. A thread lives for one page.
  */
 export const createPageReader = ({ maxThreads = 2, maxMs = 15_000 }: PageReaderOptions = {}): PageReader => {
-  let free = maxThreads;
-  const waiting: (() => void)[] = [];
-  const enter = async (signal: AbortSignal): Promise<void> => {
-    if (free > 0) {
-      free -= 1;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const go = () => {
-        signal.removeEventListener("abort", leave);
-        resolve();
-      };
-      const leave = () => {
-        waiting.splice(waiting.indexOf(go), 1);
-        reject(signal.reason as Error);
-      };
-      waiting.push(go);
-      signal.addEventListener("abort", leave, { once: true });
-    });
-  };
-  const exit = () => {
-    const next = waiting.shift();
-    if (next) next();
-    else free += 1;
-  };
-  return async (page, signal) => {
-    signal.throwIfAborted();
-    await enter(signal);
-    try {
-      return await readInThread(page, maxMs, signal);
-    } finally {
-      exit();
-    }
-  };
+  const inPlace = createPlaces(maxThreads);
+  return (page, signal) => inPlace(signal, () => readInThread(page, maxMs, signal));
 };
