@@ -11,6 +11,12 @@ import { storableText } from "./storable.ts";
  */
 const maxAnswerChars = 4_000_000;
 
+/**
+ * Nor that many calls. Each is a row, a result and an event, also the ones that are refused (`maxCallsPerAnswer` in `tool-plan.ts` is what may act);
+ * a hundred thousand empty ones would still be below the characters.
+ */
+const maxAnswerCalls = 1_000;
+
 /** A tool call as the model wrote it: `text` is the arguments' source. */
 export interface WrittenCall {
   id: string;
@@ -42,6 +48,8 @@ export class Answer {
   /** Which call the provider's index means at the moment. */
   readonly #byIndex = new Map<number, OpenCall>();
   readonly #takenIds: ReadonlySet<string>;
+  /** Of the calls of this answer. */
+  readonly #ownIds = new Set<string>();
 
   /** @param takenIds ids of earlier calls of this conversation: an id must name one call only */
   constructor(takenIds: ReadonlySet<string>) {
@@ -71,7 +79,7 @@ export class Answer {
     return this.#calls.length === 0 && this.#text.trim() === "";
   }
 
-  /** @throws ModelError when the answer outgrows `maxAnswerChars` */
+  /** @throws ModelError when the answer outgrows `maxAnswerChars` or `maxAnswerCalls` */
   take(event: ModelEvent): LiveEvent | null {
     switch (event.type) {
       case "text":
@@ -109,6 +117,12 @@ export class Answer {
     let call = this.#byIndex.get(event.index);
     // Some endpoints send every parallel call under index 0: a new id then means a new call.
     if (!call || (event.id !== null && call.givenId !== null && event.id !== call.givenId)) {
+      if (this.#calls.length === maxAnswerCalls) {
+        throw new ModelError("model_malformed", {
+          phase: "answer",
+          detail: "the answer holds more calls than any model makes",
+        });
+      }
       call = { id: this.#uniqueId(event.id), givenId: event.id, name: "", text: "", problem: null };
       this.#byIndex.set(event.index, call);
       this.#calls.push(call);
@@ -124,7 +138,9 @@ export class Answer {
 
   #uniqueId(given: string | null): string {
     const usable = given !== null && given !== "" && given.length <= 128 && given === storableText(given);
-    const taken = usable && (this.#takenIds.has(given) || this.#calls.some((call) => call.id === given));
-    return usable && !taken ? given : `call_${randomUUID().replaceAll("-", "")}`;
+    const taken = usable && (this.#takenIds.has(given) || this.#ownIds.has(given));
+    const id = usable && !taken ? given : `call_${randomUUID().replaceAll("-", "")}`;
+    this.#ownIds.add(id);
+    return id;
   }
 }
