@@ -54,6 +54,8 @@ const furnish = async (accountId: string) => {
        insert into cortex.tool_approvals (run_id, call_id, account_id, attempt, digest) values ($2, 'call', $1, 1, repeat('0', 64))
      ), tool_setting as (
        insert into cortex.tool_settings (account_id, tool_name, enabled) values ($1, 'calculator', false)
+     ), mcp_server as (
+       insert into cortex.mcp_servers (account_id, name, url) values ($1, 'ours', 'https://mcp.example.com/')
      ), summary as (
        insert into cortex.context_summaries (id, account_id, thread_id, run_id, attempt, step, through_seq, text, tainted, tokens_before,
          tokens_after, model, usage, cost_usd)

@@ -35,6 +35,7 @@ export const tables: Readonly<Record<string, Access>> = {
   agents: { scope: "tenant", api: ["select", "insert", "update"], worker: ["select"] },
   agent_versions: { scope: "tenant", api: ["select", "insert"], worker: ["select"] },
   tool_settings: { scope: "tenant", api: ["select", "insert", "update", "delete"], worker: ["select"] },
+  mcp_servers: { scope: "tenant", api: ["select", "insert", "update", "delete"], worker: ["select"] },
   projects: { scope: "tenant", api: ["select", "insert", "update"], worker: ["select"] },
   threads: { scope: "tenant", api: ["select", "insert", "update", "delete"], worker: ["select", "update"] },
   messages: { scope: "tenant", api: ["select", "insert"], worker: ["select", "insert"] },
