@@ -21,6 +21,7 @@ const Service = z.looseObject({
   volumes: z.array(z.string()).optional(),
   healthcheck: z.looseObject({}).optional(),
   stop_grace_period: z.string().optional(),
+  networks: z.array(z.string()).optional(),
   deploy: z.object({ resources: z.object({ limits: z.object({ memory: z.string() }).loose() }) }),
 });
 const { services } = z
@@ -127,6 +128,14 @@ test("our processes are given the time that they ask for at a stop", () => {
     expect(asked, `service ${name}`).toBeGreaterThan(0);
     expect(given, `service ${name}`).toBeGreaterThan(asked);
   }
+});
+
+test("whoever asks addresses that users name has a way out", () => {
+  const asking = each.filter(([, { environment }]) => environment?.["EGRESS_ALLOW"] !== undefined);
+  expect(asking.map(([name, { networks }]) => [name, networks])).toEqual([
+    ["api", ["inside", "outside"]],
+    ["worker", ["inside", "outside"]],
+  ]);
 });
 
 test("mounted files and build targets exist", () => {

@@ -39,6 +39,8 @@ export const traceSettings = (env: WorkerEnv): TraceSettings => {
     mask: createMask([
       env.MODEL_API_KEY,
       secretKey,
+      env.TAVILY_API_KEY,
+      env.BRAVE_API_KEY,
       passwordOf(env.DATABASE_URL),
       passwordOf(env.REDIS_URL),
       ...Object.values(parseHeaders(env.OTLP_TRACES_HEADERS ?? "") ?? {}),

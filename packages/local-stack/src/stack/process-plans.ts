@@ -100,6 +100,10 @@ export function workerPlan(
       MODEL_BASE_URL: at.model.baseUrl,
       MODEL_API_KEY: at.model.apiKey,
       SECRETS_KEYS: at.secretsKeys,
+      TAVILY_API_KEY: environment["TAVILY_API_KEY"],
+      BRAVE_API_KEY: environment["BRAVE_API_KEY"],
+      LANGFUSE_SECRET_KEY: environment["LANGFUSE_SECRET_KEY"],
+      OTLP_TRACES_HEADERS: environment["OTLP_TRACES_HEADERS"],
       SANDBOX_HOME: environment["SANDBOX_HOME"] || join(at.home, "sandboxes"),
       SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
       ...(input.concurrency === null ? {} : { WORKER_CONCURRENCY: String(input.concurrency) }),
@@ -136,6 +140,12 @@ function common(at: Addresses, environment: Environment): Environment {
     LITELLM_API_KEY: _litellm,
     STREAM_TICKET_SECRET: _tickets,
     SECRETS_KEYS: _keys,
+    DATABASE_URL: _owner,
+    SUPABASE_SECRET_KEY: _supabase,
+    TAVILY_API_KEY: _tavily,
+    BRAVE_API_KEY: _brave,
+    LANGFUSE_SECRET_KEY: _langfuse,
+    OTLP_TRACES_HEADERS: _collector,
     ...rest
   } = environment;
   return { NODE_COMPILE_CACHE: join(at.home, "cache/node"), ...rest };
