@@ -55,15 +55,13 @@ test("a run that its first worker died in has one trace, with every step, tool a
   await eventually(() => new Set(collector.requests.map((request) => request.path)).size === 2);
 });
 
-test("a target that hangs or is away changes nothing about a run, and gets its trace when it is back", async () => {
-  collector.mood = "hangs";
+// One that hangs is the same to whoever sends, some seconds later: packages/traces.
+test("a target that is away changes nothing about a run, and gets its trace when it is back", async () => {
+  collector.mood = "away";
   const { runId } = await place.start("hello");
   expect(await place.ended(runId)).toMatchObject({ status: "completed" });
   await eventually(() => worker.output().includes("a trace could not be sent"), { timeoutMs: 30_000 });
   expect(traceOf(runId)).toEqual([]);
-  collector.mood = "away";
-  const next = await place.start("hello again");
-  expect(await place.ended(next.runId)).toMatchObject({ status: "completed" });
 
   collector.mood = "fine";
   // Not to wait for the next try.
@@ -72,7 +70,7 @@ test("a target that hangs or is away changes nothing about a run, and gets its t
   await eventually(
     async () => {
       await dueNow();
-      return traceOf(runId).length > 0 && traceOf(next.runId).length > 0;
+      return traceOf(runId).length > 0;
     },
     { timeoutMs: 60_000 },
   );
