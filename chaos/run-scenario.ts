@@ -139,6 +139,7 @@ export const runScenario = async (fleet: Fleet, scenario: Scenario, seed: number
     acks: load.acks,
     unanswered: load.unanswered,
     stops: load.stops,
+    decisions: [],
     injections: injections.toSorted((left, right) => left.at - right.at),
     stopWithinMs: scenario.stopWithinMs,
     ...(await collectRemains(fleet, runIds)),

@@ -118,6 +118,27 @@ const breaches: [string, Invariant, (history: History) => void][] = [
     "I8",
     ({ toolCalls }) => toolCalls[1] && (toolCalls[1].state = "unknown"),
   ],
+  [
+    "a call that acted although somebody rejected it",
+    "I8",
+    (h) => {
+      if (h.toolCalls[1]) h.toolCalls[1].decision = "reject";
+      if (h.decisions[0]) h.decisions[0].decision = "reject";
+    },
+  ],
+  [
+    "a decision that was acknowledged and lost",
+    "I8",
+    (h) => Object.assign(h.toolCalls[1] ?? {}, { asked: false, decision: null }),
+  ],
+  [
+    "a question that a completed run has left open",
+    "I8",
+    (h) => {
+      h.decisions = [];
+      if (h.toolCalls[1]) Object.assign(h.toolCalls[1], { decision: null, state: "failed" });
+    },
+  ],
   ["a claim that nobody settled", "I8", ({ toolCalls }) => toolCalls[1] && (toolCalls[1].state = "started")],
   ["a step that was charged twice", "I9", (h) => h.ledger.push({ ...step(h), key: "again" }) && balance(h, "9.6")],
   ["a step that was not charged", "I9", (h) => h.ledger.splice(2, 1) && balance(h, "9.8")],

@@ -1,3 +1,4 @@
+import { checkApprovals } from "./approvals.ts";
 import { checkEffects } from "./effects.ts";
 import { checkFence } from "./fence.ts";
 import { checkFollowers } from "./followers.ts";
@@ -19,5 +20,6 @@ export const check = (history: History): Violation[] =>
     checkFollowers,
     checkStops,
     checkEffects,
+    checkApprovals,
     checkMoney,
   ].flatMap((one) => one(history));

@@ -26,8 +26,9 @@ const collectRows = async ({ ask }: Fleet): Promise<Rows> => {
     ),
     ask<
       Rows["toolCalls"][number]
-    >(`select run_id, call_id, step, name, arguments::text, effect, state, attempt, ${ms("started_at")}
-      from cortex.tool_calls order by run_id, step, position`),
+    >(`select run_id, call_id, step, name, arguments::text, effect, state, c.attempt, ${ms("started_at")},
+      a.call_id is not null as asked, decision
+      from cortex.tool_calls c left join cortex.tool_approvals a using (run_id, call_id) order by run_id, step, position`),
     ask<Rows["ledger"][number]>(
       "select account_id, run_id, kind, amount_usd::text, idempotency_key as key from cortex.ledger_entries order by id",
     ),

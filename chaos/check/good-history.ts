@@ -74,6 +74,8 @@ export const goodHistory = (): History => {
     state: "done" as const,
     attempt,
     started_at: 1_000 + number,
+    asked: number === 1,
+    decision: number === 1 ? ("approve" as const) : null,
   });
   const entry = (kind: string, amount_usd: string, key: string) => ({
     account_id: account,
@@ -89,6 +91,7 @@ export const goodHistory = (): History => {
     acks: [{ runId, threadId, at: 0, ms: 5 }],
     unanswered: [],
     stops: [],
+    decisions: [{ runId, callId: "c1", decision: "approve", at: 1 }],
     injections: [],
     stopWithinMs: 1_000,
     runs: [

@@ -23,6 +23,14 @@ export interface StopAck {
   at: number;
 }
 
+/** A decision about a tool call that was answered with 200. */
+export interface DecisionAck {
+  runId: string;
+  callId: string;
+  decision: "approve" | "reject" | "edit";
+  at: number;
+}
+
 export interface Injection {
   at: number;
   kind: string;
@@ -74,9 +82,14 @@ export interface ToolCallRecord {
   /** As JSON. */
   arguments: string;
   effect: "pure" | "idempotent" | "once";
-  state: "started" | "released" | "done" | "failed" | "unknown";
+  state: "started" | "awaiting" | "released" | "done" | "failed" | "unknown";
   attempt: number;
-  started_at: number;
+  /** Null: it never began. */
+  started_at: number | null;
+  /** Were people asked about it? */
+  asked: boolean;
+  /** What they said; null while nobody has. */
+  decision: "approve" | "reject" | "edit" | null;
 }
 
 export interface LedgerRecord {
@@ -115,9 +128,10 @@ export interface History {
   /** By run id; a start that was never answered has none. */
   scripts: Record<string, RunScript>;
   acks: StartAck[];
-  /** Starts that were given up without an answer. */
+  /** Starts and decisions that were given up without an answer. */
   unanswered: string[];
   stops: StopAck[];
+  decisions: DecisionAck[];
   injections: Injection[];
   /** What a stop may take, from its record to the end of the run; null: not judged, because workers died. Milliseconds. */
   stopWithinMs: number | null;

@@ -27,7 +27,7 @@ export const checkStops = (history: History): Violation[] => {
     const took = run.completed_at - run.stop_requested_at;
     if (history.stopWithinMs !== null && took > history.stopWithinMs)
       add(run.id, `ended ${Math.round(took)} ms after its stop was recorded`);
-    const began = [...(steps.get(run.id) ?? []), ...(calls.get(run.id) ?? [])].map((row) => row.started_at);
+    const began = [...(steps.get(run.id) ?? []), ...(calls.get(run.id) ?? [])].flatMap((row) => row.started_at ?? []);
     const late = Math.max(...began) - run.stop_requested_at;
     if (late > beganBeforeMs) add(run.id, `something began ${Math.round(late)} ms after its stop was recorded`);
   }

@@ -150,6 +150,7 @@ export const setStage = async (
       acks,
       unanswered: [],
       stops: [],
+      decisions: [],
       injections: [],
       stopWithinMs: null,
       ...(await collectRemains(fleet, [...ids])),

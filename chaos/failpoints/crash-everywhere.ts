@@ -10,7 +10,7 @@ import { followToEnd } from "../load/follower.ts";
 import { atMost } from "../load/pause.ts";
 import { places } from "./places.ts";
 import { strike } from "./strike.ts";
-import { letUsersIn } from "./users.ts";
+import { askedAbout, letUsersIn } from "./users.ts";
 
 /** Short, so that an orphan is back within a few seconds; long enough that a busy machine does not lose leases by being slow. */
 const strikingTimers: Timers = { leaseMs: 3_000, heartbeatMs: 250, sweepMs: 500, lockMs: 3_000, stalledMs: 500 };
@@ -48,7 +48,12 @@ export const crashEverywhere = async (
   const begunAt = performance.now();
   const now = (): number => performance.now() - begunAt;
   const random = createRandom(input.seed, "failpoints");
-  const client = fleet.client(await fleet.person(), patientTiming);
+  const person = await fleet.person();
+  await fleet.ask("insert into cortex.tool_settings (account_id, tool_name, approval) values ($1, $2, 'always')", [
+    person.accountId,
+    askedAbout,
+  ]);
+  const client = fleet.client(person, patientTiming);
   const all = (Object.keys(places) as Failpoint[]).filter((name) => input.only?.includes(name) ?? true);
   const queue = all.map((name) => ({
     name,
@@ -90,6 +95,7 @@ export const crashEverywhere = async (
     acks: users.acks,
     unanswered: users.unanswered,
     stops: users.stops,
+    decisions: users.decisions,
     injections: strikes.map(({ name, atHit, ms }) => ({ at: ms, kind: name, detail: `at hit ${atHit}` })),
     stopWithinMs: null,
     ...(await collectRemains(fleet, runIds)),

@@ -27,7 +27,7 @@ export const failpointExperiment: Experiment = {
       const { history, violations, strikes } = outcome;
       const bars = [
         exactly("failpoints armed and never hit", strikes.filter(({ hit }) => !hit).length, 0),
-        exactly("starts without an answer", history.unanswered.length, 0),
+        exactly("starts and decisions without an answer", history.unanswered.length, 0),
       ];
       return { text: struckPlaces(outcome), bars, violations, history };
     } finally {

@@ -51,5 +51,6 @@ export const places: Readonly<Record<Failpoint, Place>> = {
   "start.before_response": ofApi(3),
   "deliver.after_add": ofApi(3),
   "stop.after_flag": ofApi(1),
+  "decide.after_commit": ofApi(2),
   "follow.before_read": ofApi(5),
 };

@@ -1,5 +1,6 @@
-import type { Client } from "@cortex/client";
-import type { FollowerRecord, History, StopAck } from "../check/history.ts";
+import { type Client, isApiError } from "@cortex/client";
+import type { RunEvent } from "@cortex/contracts";
+import type { DecisionAck, FollowerRecord, History, StopAck } from "../check/history.ts";
 import type { Random } from "../faults/random.ts";
 import { followToEnd } from "../load/follower.ts";
 import { pause } from "../load/pause.ts";
@@ -10,6 +11,7 @@ export interface Users {
   acks: History["acks"];
   unanswered: string[];
   stops: StopAck[];
+  decisions: DecisionAck[];
   scripts: Record<string, RunScript>;
   /** Of the runs that they have heard the end of, or given up. */
   followers: FollowerRecord[];
@@ -43,6 +45,9 @@ const shortScript = (tag: string, random: Random): RunScript => {
   };
 };
 
+/** Of a script's tools the one that acts only when somebody has approved it. */
+export const askedAbout = "create_file";
+
 /** One run in so many is stopped by whoever started it. */
 const stopsOneIn = 5;
 const stopWithinMs = 800;
@@ -59,6 +64,7 @@ export const letUsersIn = async (
     acks: [],
     unanswered: [],
     stops: [],
+    decisions: [],
     scripts: {},
     followers: [],
     leave: async () => {
@@ -75,6 +81,19 @@ export const letUsersIn = async (
     users.stops.push({ runId, status, at: now() });
   };
 
+  /** Approves what a run asks. Whoever stops a run may find that its questions are void. */
+  const decide = async (runId: string, event: RunEvent, stops: boolean): Promise<void> => {
+    if (event.type !== "run.waiting") return;
+    for (const { tool_call_id: callId, digest } of event.approvals ?? []) {
+      try {
+        const { decision } = await client.decideApproval(runId, callId, { decision: "approve", digest });
+        users.decisions.push({ runId, callId, decision, at: now() });
+      } catch (error) {
+        if (!(stops && isApiError(error, "conflict"))) users.unanswered.push(`decision of ${runId}: ${String(error)}`);
+      }
+    }
+  };
+
   const oneRun = async (): Promise<void> => {
     const script = shortScript(`u${count++}`, random);
     const at = now();
@@ -84,9 +103,18 @@ export const letUsersIn = async (
       const { agent_run_id: runId } = await client.startRun(thread.id, { prompt: script.prompt }, key);
       users.acks.push({ runId, threadId: thread.id, at, ms: now() - at });
       users.scripts[runId] = script;
-      const following = followToEnd(client, { runId, who: script.tag, leavesAfter: () => null, signal: gone.signal });
-      if (random.below(stopsOneIn) === 0) await stopSoon(runId);
+      const stops = random.below(stopsOneIn) === 0;
+      const deciding: Promise<void>[] = [];
+      const following = followToEnd(client, {
+        runId,
+        who: script.tag,
+        leavesAfter: () => null,
+        signal: gone.signal,
+        heard: (event) => void deciding.push(decide(runId, event, stops)),
+      });
+      if (stops) await stopSoon(runId);
       users.followers.push(await following);
+      await Promise.all(deciding);
     } catch (error) {
       users.unanswered.push(`${script.tag}: ${String(error)}`);
     }

@@ -1,4 +1,5 @@
 import { type Client, emptyRunView, reduceRun, type RunView } from "@cortex/client";
+import type { RunEvent } from "@cortex/contracts";
 import type { FollowerRecord } from "../check/history.ts";
 
 export interface FollowerInput {
@@ -7,6 +8,8 @@ export interface FollowerInput {
   /** So many events on, it goes away and comes back with its cursor, as an application does that is closed and opened again. Null: it stays. */
   leavesAfter: () => number | null;
   signal: AbortSignal;
+  /** Told of each event as it comes. Must not throw. */
+  heard?: (event: RunEvent) => void;
 }
 
 /** Follows a run to its end through the public client, and keeps everything that it was told. Never throws. */
@@ -24,6 +27,7 @@ export const followToEnd = async (client: Client, input: FollowerInput): Promise
       for await (const { cursor, ...event } of client.followRun(input.runId, follow)) {
         entries.push({ cursor, event: JSON.stringify(event) });
         view = reduceRun(view, event);
+        input.heard?.(event);
         heard += 1;
         if (heard !== leavesAfter) continue;
         over = false;

@@ -44,6 +44,8 @@ export const FAILPOINTS = [
   "stop.after_flag",
   /** A run waits for the model's provider, or for people, and its log does not say so. */
   "park.after_commit",
+  /** A decision about a tool call is durable; the run may be in line again, and nobody was told, whoever decided least of all. */
+  "decide.after_commit",
   /** A run is let go of, and its job not given back. */
   "handover.after_commit",
   /** Between what a sweep has found and what it does about it. */

@@ -7,6 +7,7 @@ import {
   type ToolCallRequest,
 } from "@cortex/contracts";
 import { asUser, type Db, jsonText, type Tx } from "@cortex/db";
+import { failpoint } from "@cortex/failpoints";
 import { sql } from "kysely";
 import { type ApprovalRow, toDecidedApproval } from "./approvals.ts";
 
@@ -41,6 +42,7 @@ export const decideApproval = async (
 ): Promise<ApprovalAnswer | null> => {
   const decided = await asUser(deps.db, input, (tx) => decide(tx, deps, input));
   if (!decided) return null;
+  await failpoint("decide.after_commit");
   const { resumed, ...answer } = decided;
   if (resumed) deps.admitSoon();
   return answer;

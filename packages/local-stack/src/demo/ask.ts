@@ -3,7 +3,7 @@ import type { Message, TerminalEventType } from "@cortex/contracts";
 import { signIn } from "../stack/demo-user.ts";
 import { StackError } from "../stack-error.ts";
 import type { StackFile } from "../stack/stack-file.ts";
-import { type AskSomebody, decideAtTerminal } from "./decide.ts";
+import { type AskSomebody, decideAtTerminal, type OpenQuestion, openQuestion } from "./decide.ts";
 import type { RunView } from "../terminal/run-view.ts";
 
 /** Breaks of the stream in a row; the waits between them grow to seconds, so this is a quarter of a minute and more. */
@@ -62,13 +62,22 @@ async function askAs(client: Client, { question, view, somebody, signal }: Quest
   const thread = await client.createThread({ title: question.slice(0, 100) }, { signal });
   const run = await client.startRun(thread.id, { prompt: question }, { signal });
   const answer = { text: "", failedTools: [] as string[] };
+  const runId = run.agent_run_id;
+  const undecidable = new AbortController();
+  let asked: OpenQuestion | null = null;
   try {
-    for await (const event of client.followRun(run.agent_run_id, { signal, maxFailures: MAX_BREAKS })) {
+    const follow = { signal: AbortSignal.any([signal, undecidable.signal]), maxFailures: MAX_BREAKS };
+    for await (const event of client.followRun(runId, follow)) {
+      // Whatever comes now, the run waits no more, or asks again: somebody else has decided, or stopped it.
+      await asked?.withdraw();
       view.show(event);
       if (event.type === "run.waiting" && event.approvals) {
-        // Said again after a lost log: then some of it, or all, is decided.
-        const { approvals } = await client.getRun(run.agent_run_id, { signal });
-        await decideAtTerminal(client, { runId: run.agent_run_id, approvals, ask: somebody, view, signal });
+        const decide = async (withdrawn: AbortSignal): Promise<void> => {
+          // Said again after a lost log: then some of it, or all, is decided.
+          const { approvals } = await client.getRun(runId, { signal });
+          await decideAtTerminal(client, { runId, approvals, ask: somebody, view, withdrawn, signal });
+        };
+        asked = openQuestion(decide, (error) => undecidable.abort(error));
       }
       if (event.type === "run.completed" || event.type === "run.failed" || event.type === "run.stopped")
         return { end: event.type, ...answer };
@@ -76,8 +85,10 @@ async function askAs(client: Client, { question, view, somebody, signal }: Quest
       if (event.type === "message.completed" && event.message.role === "assistant") answer.text = textOf(event.message);
     }
   } catch (error) {
-    if (signal.aborted) view.note(await stopQuietly(client, run.agent_run_id));
+    if (signal.aborted) view.note(await stopQuietly(client, runId));
     throw error;
+  } finally {
+    await asked?.withdraw();
   }
   throw new StackError("not_ready", "The stream of the run ended without its last event: see the API's log.");
 }
