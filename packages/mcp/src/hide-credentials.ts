@@ -12,3 +12,18 @@ export const hideCredentials = (headers: Readonly<Record<string, string>>): ((te
   const longestFirst = secrets.toSorted((left, right) => right.length - left.length);
   return (text) => longestFirst.reduce((clean, secret) => clean.replaceAll(secret, "[masked]"), text);
 };
+
+/** Longer chains of causes are cut. */
+const maxCauses = 5;
+
+/**
+ * An error of the library as it may be logged: with its name and words, but a server's words are among them, and many a server, or a proxy in
+ * front of it, repeats in its error page what it was sent.
+ */
+export const withoutCredentials = (error: unknown, hide: (text: string) => string, depth = 0): unknown => {
+  if (!(error instanceof Error) || depth === maxCauses) return undefined;
+  const told = new Error(hide(error.message), { cause: withoutCredentials(error.cause, hide, depth + 1) });
+  told.name = error.name;
+  if (error.stack !== undefined) told.stack = hide(error.stack);
+  return told;
+};

@@ -10,10 +10,17 @@ export class McpError extends Error {
   readonly code: McpErrorCode;
   /** The server may have done what it was asked for. */
   readonly mayHaveActed: boolean;
+  /** It no longer knows our session, so it has done nothing of what we asked for. */
+  readonly sessionLost: boolean;
 
-  constructor(code: McpErrorCode, message: string, options: { mayHaveActed: boolean; cause?: unknown }) {
+  constructor(
+    code: McpErrorCode,
+    message: string,
+    options: { mayHaveActed: boolean; sessionLost?: boolean; cause?: unknown },
+  ) {
     super(message, { cause: options.cause });
     this.code = code;
     this.mayHaveActed = options.mayHaveActed;
+    this.sessionLost = options.sessionLost ?? false;
   }
 }

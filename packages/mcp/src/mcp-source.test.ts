@@ -213,6 +213,24 @@ test("a tool that repeats our request does not tell our credentials", async () =
   expect(await call({ hash })).toEqual({ content: expect.stringContaining("no [masked]") as unknown, isError: true });
 });
 
+/** An error as a log would have it, causes and all. */
+const everythingOf = (error: unknown): string =>
+  error instanceof Error ? `${error.message} ${error.stack ?? ""} ${everythingOf(error.cause)}` : "";
+
+test("an error page that repeats our request does not bring our credentials into the log", async () => {
+  const hash = (await listed())[0]?.hash ?? "";
+  server.trouble = ({ method }, response) => {
+    if (method !== "tools/call") return false;
+    response.writeHead(500);
+    response.end("sent: Bearer canary-of-16-chars");
+    return true;
+  };
+  const error = await failure(call({ hash }));
+  expect(error.code).toBe("broken");
+  expect(everythingOf(error)).toContain("sent: [masked]");
+  expect(everythingOf(error)).not.toContain("canary");
+});
+
 test("many callers at once share one connection and one listing", async () => {
   const hash = (await listed())[0]?.hash ?? "";
   await Promise.all(Array.from({ length: 30 }, () => call({ hash })));

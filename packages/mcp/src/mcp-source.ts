@@ -3,7 +3,7 @@ import type { Logger } from "@cortex/observability";
 import type { McpAnswer } from "./call-result.ts";
 import type { McpListing } from "./listing.ts";
 import { McpError } from "./mcp-error.ts";
-import { connectServer, isSessionLost, type McpAddress, type ServerConnection } from "./server-connection.ts";
+import { connectServer, type McpAddress, type ServerConnection } from "./server-connection.ts";
 
 /** Servers of strangers, their tools and what they answer. */
 export interface McpSource {
@@ -152,7 +152,7 @@ export const createMcpSource = (
     try {
       return await using(address, work);
     } catch (error) {
-      if (!isSessionLost(error)) throw error;
+      if (!(error instanceof McpError) || !error.sessionLost) throw error;
       return using(address, work);
     }
   };

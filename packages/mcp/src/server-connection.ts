@@ -9,7 +9,7 @@ import {
 } from "@modelcontextprotocol/client";
 import { z } from "zod";
 import { type McpAnswer, readAnswer } from "./call-result.ts";
-import { hideCredentials } from "./hide-credentials.ts";
+import { hideCredentials, withoutCredentials } from "./hide-credentials.ts";
 import { type McpListing, readListing } from "./listing.ts";
 import { McpError } from "./mcp-error.ts";
 import { serverFetch } from "./server-fetch.ts";
@@ -50,9 +50,11 @@ const egressError = (error: unknown): EgressError | null => {
 };
 
 /** Nothing of a server's own words about our request is repeated: they may hold the headers that it got. */
-const explain = (error: unknown, name: string, asked: boolean): McpError => {
+const explain = (error: unknown, name: string, asked: boolean, hide: (text: string) => string): McpError => {
+  const sessionLost = error instanceof SdkHttpError && error.status === 404;
+  const cause = withoutCredentials(error, hide);
   const say = (code: McpError["code"], message: string, mayHaveActed: boolean) =>
-    new McpError(code, `The MCP server "${name}" ${message}`, { mayHaveActed, cause: error });
+    new McpError(code, `The MCP server "${name}" ${message}`, { mayHaveActed, sessionLost, cause });
   const egress = egressError(error);
   if (egress) {
     const passing = egress.code === "timeout" || egress.code === "too_large" || egress.code === "bad_response";
@@ -70,10 +72,6 @@ const explain = (error: unknown, name: string, asked: boolean): McpError => {
     return say("broken", "did not answer in time.", asked);
   return say("broken", "gave no answer that can be understood.", asked);
 };
-
-/** The server no longer knows our session: it has done nothing of what we asked for. */
-export const isSessionLost = (error: unknown): boolean =>
-  error instanceof McpError && error.cause instanceof SdkHttpError && error.cause.status === 404;
 
 /** Output schemas are the server's promise to itself. To check them would be to run a stranger's schema on a stranger's data. */
 const trustingValidator = {
@@ -119,7 +117,7 @@ export const connectServer = async (
       return await work();
     } catch (error) {
       signal.throwIfAborted();
-      throw explain(error, name, asked);
+      throw explain(error, name, asked, hide);
     }
   };
   try {
@@ -160,7 +158,7 @@ export const connectServer = async (
         // The server's own word for what went wrong, after it has understood us.
         if (error instanceof ProtocolError)
           return { content: hide(`The tool failed: ${error.message}`), isError: true };
-        throw explain(error, name, true);
+        throw explain(error, name, true, hide);
       }
     },
     close: async () => {
