@@ -21,6 +21,9 @@ import { openWeb } from "./web/open-web.ts";
  */
 
 let host: Host;
+const noPage = async (): Promise<never> => {
+  throw new Error("nothing but pictures here");
+};
 type World = Omit<AgentDeps, "model">;
 let walled: World;
 let open: World;
@@ -38,6 +41,18 @@ beforeAll(async () => {
     tools,
     openSandbox: async () => sandbox,
     web: openWeb({ fetch: createSafeFetch({ log }), search: null }),
+    openBrowser: async () => ({
+      screenshot: async () => ({
+        url: "",
+        title: "",
+        bytes: Buffer.from("a picture"),
+        mediaType: "image/png",
+        notes: [],
+      }),
+      navigate: noPage,
+      act: noPage,
+      extract: noPage,
+    }),
   };
   open = {
     tools: [...openTools(host), ...tools.filter(({ name }) => name === "fetch_page")],

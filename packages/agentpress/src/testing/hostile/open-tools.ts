@@ -71,6 +71,10 @@ export const openTools = (host: Host): Tool[] => {
       renameSync(at(args, "from"), at(args, "to"));
       return "moved";
     },
+    browser_screenshot: (args) => {
+      writeFileSync(at(args), "a picture");
+      return "taken";
+    },
     make_folder: (args) => {
       mkdirSync(at(args), { recursive: true });
       return "made";

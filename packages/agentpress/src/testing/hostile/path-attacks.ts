@@ -116,6 +116,10 @@ const positions: readonly { name: string; call: (at: (path: string) => string, h
   },
   { name: "make_folder", call: (at, host) => ({ name: "make_folder", args: { path: at(`${host.outside}/planted`) } }) },
   {
+    name: "browser_screenshot",
+    call: (at, host) => ({ name: "browser_screenshot", args: { path: at(`${host.outside}/planted`) } }),
+  },
+  {
     name: "execute_command cwd",
     call: (at, host) => ({ name: "execute_command", args: { command: "cat secret.txt", cwd: at(host.outside) } }),
   },
