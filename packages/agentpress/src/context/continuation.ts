@@ -20,10 +20,14 @@ export const partsAtEnd = (history: readonly AgentMessage[]): number => {
   return history.length - 1 - other;
 };
 
-const joined = (part: AssistantMessage, next: AssistantMessage): AssistantMessage => ({
-  ...next,
-  content: textContent(textOf(part.content) + textOf(next.content)),
-});
+/** Parts are one text. Two whole answers, of which the user interrupted the first with a message that stands before it, are two paragraphs. */
+const joined = (last: AssistantMessage, next: AssistantMessage): AssistantMessage => {
+  const texts = [textOf(last.content), textOf(next.content)].filter((text) => text !== "");
+  return { ...next, content: textContent(texts.join(isPart(last) ? "" : "\n\n")) };
+};
+
+const saysOnly = (message: AgentMessage | undefined): message is AssistantMessage =>
+  message?.role === "assistant" && message.tool_calls.length === 0;
 
 const marked = (message: AssistantMessage): AssistantMessage =>
   message.status === "complete" || message.content.length === 0
@@ -38,7 +42,7 @@ export const asAsked = (history: readonly AgentMessage[]): AgentMessage[] => {
   const asked: AgentMessage[] = [];
   for (const message of history) {
     const last = asked.at(-1);
-    if (message.role === "assistant" && isPart(last)) asked[asked.length - 1] = joined(last, message);
+    if (message.role === "assistant" && saysOnly(last)) asked[asked.length - 1] = joined(last, message);
     else asked.push(message);
   }
   const unfinished = isPart(asked.at(-1));

@@ -82,6 +82,21 @@ test("whatever was stored, every call has exactly one result right behind it, an
   );
 });
 
+test("two answers never stand side by side, not even when what parted them was posted while the first was written", () => {
+  const stored = [
+    userMessage("one"),
+    userMessage("two"),
+    says("First."),
+    says("Second."),
+    asks("1"),
+    toolMessage("1", "r"),
+  ];
+  const asked = asAsked(wellFormedHistory(stored));
+  expect(asked.map(({ role }) => role)).toEqual(["user", "user", "assistant", "tool"]);
+  expect(asked[2]).toMatchObject({ content: [{ text: "First.\n\nSecond." }], tool_calls: [{ id: "1" }] });
+  expect(asAsked([userMessage("go"), says("First."), userMessage("and?"), says("Second.")])).toHaveLength(4);
+});
+
 test("stored messages are read by their role", () => {
   const stored = {
     id: "m",
