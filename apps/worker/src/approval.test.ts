@@ -76,6 +76,8 @@ test("approved, changed and rejected, hours later and by another worker: what wa
   const other = await place.start("hello");
   expect(await place.ended(other.runId)).toMatchObject({ status: "completed" });
   expect((await worker.stop()).code).toBe(0);
+  // It has noted, with its last heartbeat at the latest, that the log says so: no sweep reads it.
+  expect((await place.rowOf(runId)).wait_unlogged_since).toBeNull();
   worker = await place.aWorker({ WORKER_CONCURRENCY: "1" });
   for (const table of ["agent_runs set deadline_at = deadline_at", "run_waits set deadline_at = deadline_at"])
     await place.database.owner.query(

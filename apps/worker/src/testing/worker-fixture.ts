@@ -144,6 +144,7 @@ export const createWorkplace = async () => {
       worker_id: string;
       terminal_writes: number;
       log_cursor: string | null;
+      wait_unlogged_since: Date | null;
       error: { code: string; message: string } | null;
       stop_requested_at: Date | null;
       stop_receipt: StopReceipt | null;
