@@ -66,7 +66,7 @@ const plain = new Map<string, readonly [is: (value: unknown) => boolean, problem
  * exponential time, comparing all with all quadratic; what is left out the server checks itself. A reference to itself allows everything from
  * there on.
  */
-const expand = (document: Json): unknown => {
+const expand = (document: Json): { expanded: unknown; nodes: number } => {
   let nodes = 0;
   const count = (depth: number) => {
     nodes += 1;
@@ -106,7 +106,8 @@ const expand = (document: Json): unknown => {
     });
     return Object.fromEntries(kept);
   };
-  return visit(document, 0, []);
+  const expanded = visit(document, 0, []);
+  return { expanded, nodes };
 };
 
 /** What OpenAI and Anthropic take as the name of an argument. */
@@ -137,10 +138,21 @@ const forModels = (schema: Json): Json => {
 };
 
 const maxProblems = 10;
+/**
+ * Nodes of a schema, times values of the arguments. Each pair may be a comparison and a finding, which are collected before the first is told:
+ * this many are some 20 MB and 0.1 s. Arguments beyond it only the server checks.
+ */
+const maxWork = 50_000;
+const charsLikeOneValue = 100;
+
+const valuesIn = (value: unknown): number => {
+  if (typeof value === "string") return 1 + value.length / charsLikeOneValue;
+  if (typeof value !== "object" || value === null) return 1;
+  return Object.values(value).reduce((sum: number, each) => sum + valuesIn(each), 1);
+};
 
 /**
- * Reads the schema of a stranger's tool. It is interpreted, never compiled to code, and a check is linear in the schema's bounded size for each
- * part of the arguments.
+ * Reads the schema of a stranger's tool. It is interpreted, never compiled to code, and what a check costs is bounded.
  */
 export const readInputSchema = (schema: unknown): InputSchema => {
   try {
@@ -148,7 +160,7 @@ export const readInputSchema = (schema: unknown): InputSchema => {
     if (JSON.stringify(schema).length > maxSchemaChars) throw new SchemaProblem("it is too long");
     if (schema["type"] !== "object" || schema["$ref"] !== undefined)
       throw new SchemaProblem("arguments must be an object");
-    const expanded = expand(schema);
+    const { expanded, nodes } = expand(schema);
     if (!isObject(expanded)) throw new SchemaProblem("arguments must be an object");
     const parameters = forModels(schema);
     const validator = new Validator(expanded, "2020-12", false);
@@ -156,6 +168,7 @@ export const readInputSchema = (schema: unknown): InputSchema => {
       ok: true,
       parameters,
       check: (args) => {
+        if (nodes * valuesIn(args) > maxWork) return null;
         const { valid, errors } = validator.validate(args);
         if (valid) return null;
         // The innermost say what is wrong; the others only that something is.

@@ -155,6 +155,17 @@ test("a pattern of the server costs nothing here", () => {
   expect(read.ok && read.check({ q: `${"a".repeat(50)}!` })).toBeNull();
 });
 
+test("a check costs little, whatever schema meets whatever arguments", () => {
+  const branches = (level: number): object =>
+    level === 0 ? { maxLength: 1 } : { anyOf: [branches(level - 1), branches(level - 1)] };
+  const read = readInputSchema({ type: "object", properties: { q: { type: "array", items: branches(8) } } });
+  const check = (q: unknown) => read.ok && read.check({ q });
+  expect(check(["xx"])).toContain("#/q/0");
+  // Each of these alone was hundreds of megabytes of findings, or minutes.
+  expect(check(Array(20_000).fill("xx"))).toBeNull();
+  expect(check(["x".repeat(10_000_000)])).toBeNull();
+});
+
 test("tools get names that models can call, each its own, and keep them", () => {
   const first = nameTools("ours", ["get-weather", "search"], new Map());
   expect([...first]).toEqual([
