@@ -41,11 +41,11 @@ const work = async (model: RunModel, attempt: PlayedAttempt, choice: number): Pr
     expect([move, await contentOf(world, runId)]).toEqual([move, before]);
     return;
   }
-  const parks = move === "wait" || move === "ask people";
+  const parks = move === "wait" || move === "wait for people";
   if (parks && !model.isStopping(runId)) {
     expect(outcome).toBe("parked");
     if (storesStep) model.stored(runId);
-    return model.park(runId, move === "ask people");
+    return model.park(runId, move === "wait for people");
   }
   const ends = { complete: "completed", fail: "failed", stop: "stopped" } as const;
   const end = parks ? "stopped" : move === "complete" || move === "fail" || move === "stop" ? ends[move] : null;

@@ -127,3 +127,41 @@ test("acts that meet: whoever is first, nothing is lost, doubled or taken back",
     { numRuns: 40, seed, interruptAfterTimeLimit: longestMs },
   );
 }, 120_000);
+
+/** Makes the next move of the attempt that holds the only run. */
+const playOn = async (attempt: number): Promise<string> => {
+  const current = world.attempts.find((each) => each.attempt === attempt);
+  if (!current) throw new Error(`nobody plays attempt ${attempt}`);
+  const move = current.move(0, false);
+  return `${move}: ${await current.play(move)}`;
+};
+
+test("taken over between an answer that needs people and the wait: its successors only ask again, and begin nothing", async () => {
+  await world.reset();
+  await world.setFleet(slots);
+  const [place] = world.places;
+  if (!place) throw new Error("there is no place");
+  await world.start(place);
+  const [run] = world.runs;
+  if (!run) throw new Error("there is no run");
+  const { runId } = run;
+  const takeOver = async () => {
+    await world.loseLease(runId);
+    expect(await world.claim(runId)).toBe("claimed");
+  };
+  await world.claim(runId);
+  const [first] = world.attempts;
+  expect(await first?.play("ask people")).toBe("ok");
+  await takeOver();
+  expect(await playOn(1)).toBe("wait for people: fenced");
+  await takeOver();
+  expect(await playOn(2)).toBe("wait for people: fenced");
+  expect(await playOn(3)).toBe("wait for people: parked");
+  expect(await violations(world)).toEqual([]);
+  expect(await world.decide(run)).toEqual({ decided: 1, refused: [] });
+  await world.admit(1);
+  expect(await world.claim(runId)).toBe("claimed");
+  expect(await playOn(4)).toBe("settle a call: ok");
+  expect(await violations(world)).toEqual([]);
+  await endAll(world);
+});

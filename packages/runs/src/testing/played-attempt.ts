@@ -24,12 +24,15 @@ export type Move =
   | "fail"
   | "wait"
   | "ask people"
+  | "wait for people"
   | "stop";
 
-type Phase = "asking" | "acting" | "acted" | "between" | "answered";
+type Phase = "asking" | "asked" | "acting" | "acted" | "between" | "answered";
 
 const movesIn: Readonly<Record<Phase, readonly [Move, ...Move[]]>> = {
   asking: ["preview", "call tools", "wait", "answer", "wait", "fail", "call tools", "wait", "ask people", "ask people"],
+  // Nothing of an answer acts before people have decided, whoever plays on: the only way on is the wait.
+  asked: ["wait for people"],
   acting: ["settle a call"],
   acted: ["end the step"],
   between: ["begin a step"],
@@ -37,6 +40,15 @@ const movesIn: Readonly<Record<Phase, readonly [Move, ...Move[]]>> = {
 };
 
 export type Outcome = "ok" | "posted" | "parked" | "ended" | "fenced";
+
+/** A call of the open step that has no result yet. */
+interface PlayedCall {
+  id: string;
+  name: string;
+  effect: "pure" | "once";
+  unknown: boolean;
+  approval: boolean;
+}
 
 /** A worker's attempt at a run, played move by move; it does not know whether it is superseded. */
 export interface PlayedAttempt {
@@ -64,11 +76,23 @@ export const playAttempt = (input: {
   const { recorder, runId, attempt } = input;
   const { left, firstStep } = input.input;
   let step = left ? left.open.step : firstStep;
-  /** Calls of the open step that have no result yet. */
-  let calls = (left?.calls ?? []).flatMap(({ call, state }) =>
-    state === "done" ? [] : [{ id: call.id, name: call.name, unknown: state === "unknown" }],
-  );
-  let phase: Phase = left ? (calls.length > 0 ? "acting" : "acted") : "asking";
+  let calls = (left?.calls ?? []).flatMap(({ call, state }): PlayedCall[] => {
+    if (state === "done") return [];
+    const effect = call.name === "shell" ? "once" : "pure";
+    return [{ id: call.id, name: call.name, effect, unknown: state === "unknown", approval: state === "awaiting" }];
+  });
+  const begun = (): Phase => (calls.some(({ approval }) => approval) ? "asked" : calls.length > 0 ? "acting" : "acted");
+  let phase: Phase = left ? begun() : "asking";
+
+  /** An answer with a call of each kind; the one with an effect needs a person, or none does. */
+  const newCalls = (approval: boolean): PlayedCall[] =>
+    (["once", "pure"] as const).map((effect) => ({
+      id: `${runId} ${attempt}.${step} ${effect}`,
+      name: effect === "once" ? "shell" : "calculator",
+      effect,
+      unknown: false,
+      approval: approval && effect === "once",
+    }));
 
   const act = async (move: Move): Promise<Outcome> => {
     switch (move) {
@@ -76,14 +100,9 @@ export const playAttempt = (input: {
         await recorder.record({ type: "message.delta", message_id: crypto.randomUUID() as never, text: "It is" });
         return "ok";
       case "call tools": {
-        const asked = (["once", "pure"] as const).map((effect) => ({
-          id: `${runId} ${attempt}.${step} ${effect}`,
-          name: effect === "once" ? "shell" : "calculator",
-          effect,
-        }));
-        calls = asked.map(({ id, name }) => ({ id, name, unknown: false }));
-        await recorder.record(answered(step, "Let me see.", asked));
-        phase = "acting";
+        calls = newCalls(false);
+        await recorder.record(answered(step, "Let me see.", calls));
+        phase = begun();
         return "ok";
       }
       case "settle a call": {
@@ -91,7 +110,7 @@ export const playAttempt = (input: {
         if (!call) throw new Error("there is no call to settle");
         const done = called(call.id, call.name, call.unknown ? "nobody knows" : "15").at(-1);
         if (done?.type !== "tool_call.completed") throw new Error("a call ends with its result");
-        phase = calls.length > 0 ? "acting" : "acted";
+        phase = begun();
         await recorder.record(call.unknown ? { ...done, is_error: true, effect_state: "unknown" } : done);
         return "ok";
       }
@@ -127,14 +146,13 @@ export const playAttempt = (input: {
         return "ended";
       }
       case "ask people": {
-        const asked = (["once", "pure"] as const).map((effect) => ({
-          id: `${runId} ${attempt}.${step} ${effect}`,
-          name: effect === "once" ? "shell" : "calculator",
-          effect,
-          approval: effect === "once",
-        }));
-        await recorder.record(answeredForPeople(step, asked));
-        const parked = await recorder.park(waitsForPeople(asked), defaultRunSettings);
+        calls = newCalls(true);
+        await recorder.record(answeredForPeople(step, calls));
+        phase = begun();
+        return "ok";
+      }
+      case "wait for people": {
+        const parked = await recorder.park(waitsForPeople(calls), defaultRunSettings);
         if (parked.kind === "parked") return "parked";
         await recorder.finish(parked.outcome);
         return "ended";
@@ -144,7 +162,7 @@ export const playAttempt = (input: {
           tool_call_id: id,
           name,
           result: "not known",
-          effect_state: name === "shell" ? ("unknown" as const) : ("none" as const),
+          effect_state: name === "shell" && phase !== "asked" ? ("unknown" as const) : ("none" as const),
         }));
         const aborted = unfinished.map(({ name }) => `tool call ${name}`);
         await recorder.finish({ kind: "aborted", interrupted: null, unfinished, aborted, killed: [], ...nothingElse });

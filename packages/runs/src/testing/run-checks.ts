@@ -75,6 +75,11 @@ export const violations = async ({ database }: RunWorld): Promise<string[]> => {
        where over and -cost_usd <> (select coalesce(sum(amount_usd), 0) from cortex.ledger_entries where run_id = ended.id and kind = 'usage')
      union all select 'a call that acted before people decided' from cortex.tool_approvals join cortex.tool_calls using (run_id, call_id)
        where coalesce(decision, 'reject') = 'reject' and tool_calls.started_at is not null
+     union all select 'a call that acted before people decided about its neighbour' from cortex.tool_approvals
+       join cortex.tool_calls asked using (run_id, call_id) join cortex.tool_calls on tool_calls.run_id = asked.run_id and tool_calls.step = asked.step
+       where decision is null and tool_calls.started_at is not null
+     union all select 'a call that is done and never began' from cortex.tool_calls
+       where state = 'done' and not is_error and started_at is null
      union all select 'a call that nobody has settled' from ended join cortex.tool_calls on run_id = ended.id
        where over and tool_calls.ended_at is null`,
   );
