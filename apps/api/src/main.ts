@@ -19,7 +19,17 @@ const readEnvOrExit = () => {
 const env = readEnvOrExit();
 const faults = planFaults(env);
 armFaults(faults);
-const log = createLogger({ name: "api", level: env.LOG_LEVEL });
+const log = createLogger({
+  name: "api",
+  level: env.LOG_LEVEL,
+  // What it holds of keys: an error page that repeats one must not bring it into the log.
+  secrets: [
+    env.SUPABASE_JWT_SECRET,
+    env.STREAM_TICKET_SECRET,
+    env.MODEL_API_KEY,
+    ...(env.SECRETS_KEYS?.split(",").map((entry) => entry.slice(entry.indexOf(":") + 1).trim()) ?? []),
+  ],
+});
 if (faults)
   log.warn({ failpoints: env.FAILPOINTS, off: env.MECHANISMS_OFF }, "faults are armed: this process breaks on purpose");
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });

@@ -1,6 +1,6 @@
 import { planFaults } from "@cortex/failpoints";
 import { z } from "zod";
-import { parseHeaders } from "./trace-settings.ts";
+import { parseHeaders } from "./trace-headers.ts";
 
 const port = z.coerce.number().int().min(0).max(65_535);
 const milliseconds = z.coerce.number().int().positive();

@@ -7,6 +7,7 @@ import { envOrExit } from "./env.ts";
 import { serveHealth } from "./health.ts";
 import { executeRun } from "./jobs/execute-run.ts";
 import { keepHouse } from "./jobs/keep-house.ts";
+import { keysOf } from "./keys-of-env.ts";
 import { watchLiveness } from "./liveness.ts";
 import { untilItSucceeds } from "./until-it-succeeds.ts";
 import { openServices } from "./services.ts";
@@ -14,7 +15,7 @@ import { openServices } from "./services.ts";
 const env = envOrExit();
 const faults = planFaults(env);
 armFaults(faults);
-const log = createLogger({ name: "worker", level: env.LOG_LEVEL });
+const log = createLogger({ name: "worker", level: env.LOG_LEVEL, secrets: keysOf(env) });
 if (faults)
   log.warn({ failpoints: env.FAILPOINTS, off: env.MECHANISMS_OFF }, "faults are armed: this process breaks on purpose");
 const lifetime = createLifetime({ log, timeoutMs: env.SHUTDOWN_TIMEOUT_MS });

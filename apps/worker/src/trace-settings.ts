@@ -1,20 +1,8 @@
 import { createMask } from "@cortex/observability";
 import type { TraceSettings } from "@cortex/traces";
 import type { WorkerEnv } from "./env.ts";
-
-const headerName = /^[\w!#$%&'*+.^`|~-]+$/;
-
-/** `name=value,name=value`; a value may hold `=`. Null: it is no such list. */
-export const parseHeaders = (text: string): Record<string, string> | null => {
-  const headers: Record<string, string> = {};
-  for (const pair of text.split(",")) {
-    const at = pair.indexOf("=");
-    const name = pair.slice(0, Math.max(0, at)).trim();
-    if (!headerName.test(name)) return null;
-    headers[name] = pair.slice(at + 1).trim();
-  }
-  return headers;
-};
+import { keysOf } from "./keys-of-env.ts";
+import { parseHeaders } from "./trace-headers.ts";
 
 const passwordOf = (url: string): string | undefined => {
   const { password } = new URL(url);
@@ -36,14 +24,6 @@ export const traceSettings = (env: WorkerEnv): TraceSettings => {
     environment: env.TRACES_ENVIRONMENT,
     content: env.TRACES_CONTENT,
     timeoutMs,
-    mask: createMask([
-      env.MODEL_API_KEY,
-      secretKey,
-      env.TAVILY_API_KEY,
-      env.BRAVE_API_KEY,
-      passwordOf(env.DATABASE_URL),
-      passwordOf(env.REDIS_URL),
-      ...Object.values(parseHeaders(env.OTLP_TRACES_HEADERS ?? "") ?? {}),
-    ]),
+    mask: createMask([...keysOf(env), passwordOf(env.DATABASE_URL), passwordOf(env.REDIS_URL)]),
   };
 };
