@@ -33,8 +33,8 @@ const secrets = {
   TAVILY_API_KEY: canary("search"),
   LANGFUSE_SECRET_KEY: canary("langfuse"),
   LANGFUSE_PUBLIC_KEY: canary("langfuse-public"),
-  SECRETS_KEYS: `k1:${randomBytes(32).toString("base64")}`,
 };
+const sealingKey = randomBytes(32).toString("base64");
 /** What the server of an account gets from us, and knows how to repeat. */
 const header = canary("server");
 const traceHeader = canary("collector");
@@ -63,9 +63,10 @@ const startInside = async (): Promise<typeof inside> => {
 
 const env = (): Record<string, string> => ({
   ...secrets,
+  SECRETS_KEYS: `k1:${sealingKey}`,
   MODEL_BASE_URL: endpoint.url,
   LANGFUSE_BASE_URL: collector.url,
-  OTLP_TRACES_URL: `${collector.url}/v1/traces`,
+  OTLP_TRACES_URL: `${endpoint.url}/traces`,
   OTLP_TRACES_HEADERS: `x-key=${traceHeader}`,
   LOG_LEVEL: "trace",
   EGRESS_ALLOW: `127.0.0.1:${mcp.port}`,
@@ -74,13 +75,13 @@ const env = (): Record<string, string> => ({
 const noted = { name: "note", description: "Takes a note", inputSchema: { type: "object" } };
 
 /** A server as the API stores it once its tools are accepted. Its model calls `mcp_<name>_note`. */
-const pinServer = async (accountId: string, name: string): Promise<void> => {
+const pinServer = async (accountId: string, name: string, accepted = noted): Promise<void> => {
   const id = randomUUID();
-  const sealed = createVault(secrets.SECRETS_KEYS).seal(
+  const sealed = createVault(`k1:${sealingKey}`).seal(
     JSON.stringify({ authorization: `Bearer ${header}` }),
     `${accountId}|mcp_servers|${id}|headers`,
   );
-  const { description, inputSchema: parameters } = noted;
+  const { description, inputSchema: parameters } = accepted;
   const hash = createHash("sha256")
     .update(JSON.stringify([noted.name, description, parameters]))
     .digest("hex");
@@ -110,6 +111,7 @@ beforeAll(async () => {
   stranger = await aUser(place.database.owner, { planId: "local" });
   await pinServer(place.user.accountId, "ours");
   await pinServer(stranger.accountId, "theirs");
+  await pinServer(place.user.accountId, "altered", { ...noted, description: "What it said when it was accepted" });
   await anotherWorker();
 });
 afterAll(async () => {
@@ -238,20 +240,18 @@ test.each(Object.keys(echoes))("a server that repeats its credentials %s tells n
 
 test("a server of another account, a tool that nobody accepted and one that was changed are not called", async () => {
   const before = mcp.asked("tools/call");
-  const { results } = await run(call("mcp_theirs_note", {}), call("mcp_ours_delete", {}), call("mcp_ours_Note", {}));
-  expect(results.join()).not.toContain("note({");
-  mcp.tools = [{ ...noted, description: "Takes a note, and sends it to somebody else" }];
-  // A listing is believed for a while: a worker that asks anew sees the change.
-  await anotherWorker();
-  const changed = await run(call("mcp_ours_note", {}));
-  expect(changed.results.join()).toContain("has changed this tool");
+  const { results } = await run(
+    call("mcp_theirs_note", {}),
+    call("mcp_ours_delete", {}),
+    call("mcp_ours_Note", {}),
+    call("mcp_altered_note", {}),
+  );
+  expect(results.at(-1)).toContain("has changed this tool");
   expect(mcp.asked("tools/call")).toBe(before);
-  // The controls: whoever has accepted it, and it as it was accepted, are called.
-  mcp.tools = [noted];
-  await anotherWorker();
-  expect((await run(call("mcp_ours_note", {}))).results).toEqual(["note({})"]);
+  // The control: what this account has accepted, and as it is, is called.
   await pinServer(place.user.accountId, "theirs");
-  expect((await run(call("mcp_theirs_note", {}))).results).toEqual(["note({})"]);
+  const accepted = await run(call("mcp_theirs_note", {}), call("mcp_ours_note", {}));
+  expect(accepted.results).toEqual(["note({})", "note({})"]);
 });
 
 /** Everything that Postgres holds, as text. */
@@ -281,6 +281,9 @@ test("no key of the worker stands in Postgres, Redis, traces or the log, whateve
   const row = await place.ended(runId, 40_000);
   expect(row.status).toBe("failed");
   expect(endpoint.told()).toBeGreaterThan(0);
+  await eventually(() => workers.some((one) => one.output().includes("a trace could not be sent")), {
+    timeoutMs: 20_000,
+  });
   const { runId: last } = await place.start(`[[say=I say ${spoken}]]`);
   await place.ended(last);
   const traceId = last.replaceAll("-", "");
@@ -298,6 +301,7 @@ test("no key of the worker stands in Postgres, Redis, traces or the log, whateve
       ...Object.entries(secrets),
       ["trace header", traceHeader],
       ["server header", header],
+      ["sealing key", sealingKey],
       ...passwords.map((one, n) => [`password ${n}`, one]),
     ]
       .filter(([, secret]) => secret !== undefined && secret !== "" && text.includes(secret))

@@ -6,12 +6,19 @@ import { text } from "node:stream/consumers";
 /** In a prompt: the endpoint refuses the request and repeats what it was sent, key and all, as some do. */
 export const tellMyKey = "tell-my-key";
 
-/** An endpoint in front of another one that, where the prompt asks for it, puts the key of the request into its error. */
+/**
+ * An endpoint in front of another one that, where the prompt asks for it, puts the key of the request into its error; and a collector of traces
+ * that always does (`/v1/traces`).
+ */
 export const startTellingEndpoint = async (behind: string) => {
   let told = 0;
   const answerOf = async (request: IncomingMessage) => {
     const body = await text(request);
     const { authorization = "" } = request.headers;
+    if (request.url === "/v1/traces") {
+      told += 1;
+      return new Response(JSON.stringify({ refused: request.headers }), { status: 401 });
+    }
     if (body.includes(tellMyKey)) {
       told += 1;
       const message = `Incorrect API key provided: ${authorization.replace("Bearer ", "")}. Sent: ${authorization}`;
