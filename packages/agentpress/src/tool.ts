@@ -1,6 +1,7 @@
 import type { ToolApproval, ToolEffect } from "@cortex/contracts";
 import { z } from "zod";
 import type { ToolDeclaration } from "./model.ts";
+import { portableSchema } from "./portable-schema.ts";
 import { storableText } from "./storable.ts";
 import type { ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
 import { executeBounded } from "./tool-execution.ts";
@@ -90,7 +91,7 @@ const frameTool = <Args>(
     parallel,
     polls,
     endsRun,
-    parameters,
+    parameters: portableSchema(parameters),
     check: (args) => {
       const given = read(args);
       return given.ok ? null : given.problem;
