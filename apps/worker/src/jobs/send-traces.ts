@@ -57,7 +57,14 @@ export const createTraceSender = ({ db, log, targets }: TraceDeps, clock: { now:
     sendDue: async (): Promise<number> => {
       if (targets.every(isAway)) return 0;
       const due = await claimDueTraces(db, { batch, holdMs });
-      for (const each of due) await sendOne(each);
+      for (const each of due) {
+        try {
+          await sendOne(each);
+        } catch (error) {
+          // It is held back by its claim; the others of this round must not wait as long as it does.
+          log.warn({ err: error, run_id: each.runId }, "a trace could not be made");
+        }
+      }
       return due.length;
     },
     dropOld: () => dropOldTraces(db, { batch: dropBatch }),
