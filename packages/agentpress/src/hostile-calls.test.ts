@@ -46,7 +46,7 @@ const playRow = async (
   );
 };
 
-test.each([
+const writtenNames = [
   "launch",
   "Launch",
   "LAUNCH",
@@ -61,7 +61,9 @@ test.each([
   "tools__launch",
   "../launch",
   "launch()",
-])("a tool that was switched off is not called as %j", async (name) => {
+];
+
+test.each(writtenNames)("a tool that was switched off is not called as %j", async (name) => {
   const turns = [calls({ name, args: target }), calls({ name, args: target, id: "again" })];
   const walled = forbiddenTool();
   const off = { tools: [echo], unavailable: new Map([["launch", "The tool launch is disabled."]]) };
@@ -95,6 +97,19 @@ test.each([
   expect(result).toMatchObject({ is_error: true, result: expect.stringContaining("There is no tool") as unknown });
   expect(result?.result.length).toBeLessThan(1_000);
 });
+
+test.each(writtenNames.slice(1))(
+  "%j is not the name of a tool that the run has, whoever is allowed to call it",
+  async (name) => {
+    const walled = forbiddenTool();
+    const { events } = await playRow([calls({ name, args: target })], { tools: [walled.tool] });
+    expect(walled.acted).toEqual([]);
+    expect(ofType(events, "tool_call.completed")).toMatchObject([{ is_error: true }]);
+    const open = forbiddenTool();
+    await playRow([calls({ name, args: target })], { tools: [open.tool] }, lenient);
+    expect(open.acted).toHaveLength(1);
+  },
+);
 
 test("a tool that is switched off between two steps does not act in the second", async () => {
   const turns = [calls(launch), calls({ ...launch, args: { target: "mars" } })];

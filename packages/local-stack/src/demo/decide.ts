@@ -2,6 +2,7 @@ import { createInterface } from "node:readline/promises";
 import { type Client, isApiError } from "@cortex/client";
 import type { OpenApproval } from "@cortex/contracts";
 import type { RunView } from "../terminal/run-view.ts";
+import { harmless } from "../terminal/style.ts";
 
 /** Asks somebody a question; their answer. Rejects when the signal aborts. */
 export type AskSomebody = (question: string, signal: AbortSignal) => Promise<string>;
@@ -52,10 +53,12 @@ export const decideAtTerminal = async (
       );
       continue;
     }
-    const answer = await ask(`  run ${name}? [y/N] `, AbortSignal.any([signal, withdrawn])).catch((error: unknown) => {
-      if (withdrawn.aborted) return null;
-      throw error;
-    });
+    const answer = await ask(`  run ${harmless(name)}? [y/N] `, AbortSignal.any([signal, withdrawn])).catch(
+      (error: unknown) => {
+        if (withdrawn.aborted) return null;
+        throw error;
+      },
+    );
     if (answer === null) return;
     const yes = isYes(answer);
     try {

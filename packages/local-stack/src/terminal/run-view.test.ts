@@ -137,14 +137,34 @@ test("a wait says why and how long in one line, and nobody takes the run over fr
   );
 });
 
-test("a model cannot steer the terminal", () => {
+/** Clears the screen, fills the clipboard, moves up, rings, turns the direction of writing around, comes back to the start of the line. */
+const steering = "\u001b[2J\u001b]52;c;aGk=\u0007\u009b1A\u0008\u202egnp\u2066\rhi\u0000";
+
+test("a model cannot steer the terminal, wherever its words stand", () => {
+  const asked = { tool_call_id: steering, name: steering };
+  const approval = { ...asked, arguments: { [steering]: steering }, digest: "0".repeat(64) };
   const drawn = draw([
-    delta("\u001b]52;c;aGk=\u0007\u001b[2Jhi\r\u009b1A"),
-    completed("x"),
-    result("a", "\u001b[31mred"),
+    { type: "run.started", model: steering, agent_version_id: threadId },
+    { type: "step.started", step: 0, model: steering },
+    delta(steering),
+    completed(`${steering} and more`),
+    completed(steering, { role: "user" }),
+    { type: "message.discarded", message_id: messageId, reason: steering },
+    { type: "tool_call.delta", ...asked, arguments_delta: steering },
+    { type: "tool_call.started", ...asked, arguments: { [steering]: [steering] } },
+    { type: "tool_call.started", ...asked, arguments: steering },
+    { type: "tool_call.output", tool_call_id: steering, chunk: steering },
+    result(steering, steering),
+    { type: "run.waiting", reason: steering, approvals: [approval] },
+    { type: "run.waiting", reason: steering },
+    { type: "run.resumed", reason: steering },
   ]);
+  let noted = "";
+  const style = chooseStyle({ isTerminal: false, noColor: undefined });
+  createRunView((text) => (noted += text), style).note(`refused: ${steering}`);
+  expect([drawn, noted]).toEqual([expect.stringContaining("hi"), expect.stringContaining("hi")]);
   // oxlint-disable-next-line no-control-regex -- control characters are the point
-  expect(drawn).not.toMatch(/[\u001b\u0007\r\u009b]/);
+  expect(drawn + noted).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/);
 });
 
 test("colours only for a terminal that wants them", () => {

@@ -183,7 +183,7 @@ export function createRunView(write: (text: string) => void, style: Style): RunV
         return finish(event);
     }
   };
-  return { show, note: (text) => line(style.dim(`  ${text}`)) };
+  return { show, note: (text) => line(style.dim(`  ${harmless(text)}`)) };
 }
 
 function oneLine(text: string): string {
