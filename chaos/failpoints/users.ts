@@ -24,6 +24,12 @@ export interface Users {
 /** The provider wants one run in so many to wait longer than a worker does: it is parked. */
 const limitedOneIn = 4;
 
+/** Of a script's tools the one that acts only when somebody has approved it. */
+export const askedAbout = "make_folder";
+
+/** One run in so many needs somebody. Each is claimed twice, in a fleet that is mostly one worker with one place. */
+const asksOneIn = 5;
+
 /** One step with each class of effect, and the answer. The command speaks, so that it has a middle. */
 const shortScript = (tag: string, random: Random): RunScript => {
   const words = 4 + random.below(8);
@@ -34,7 +40,8 @@ const shortScript = (tag: string, random: Random): RunScript => {
   ];
   const command = `echo begun; mkdir -p ${tracesFolder} && echo x >> ${tracesFolder}/${trace}; echo done`;
   const once: ScriptedCall = { name: "execute_command", arguments: { command }, trace };
-  const calls = [random.pick(kinds), once].filter((call) => call !== null);
+  const asks: ScriptedCall = { name: askedAbout, arguments: { path: `folders/${tag}` }, trace: null };
+  const calls = [random.below(asksOneIn) === 0 ? asks : random.pick(kinds), once].filter((call) => call !== null);
   const tools = calls.map(({ name, arguments: args }) => `[[tool=${name} ${JSON.stringify(args)}]]`);
   const limited = random.below(limitedOneIn) === 0 ? "[[fail=429*1 retry-after=3]] " : "";
   return {
@@ -44,9 +51,6 @@ const shortScript = (tag: string, random: Random): RunScript => {
     answer: Array.from({ length: words }, (_, index) => `w${index + 1}`).join(" "),
   };
 };
-
-/** Of a script's tools the one that acts only when somebody has approved it. */
-export const askedAbout = "create_file";
 
 /** One run in so many is stopped by whoever started it. */
 const stopsOneIn = 5;

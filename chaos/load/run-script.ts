@@ -1,6 +1,6 @@
 /** One tool call that a script makes, in the order of its steps. */
 export interface ScriptedCall {
-  name: "calculator" | "create_file" | "execute_command";
+  name: "calculator" | "create_file" | "make_folder" | "execute_command";
   arguments: Record<string, string>;
   /** The file of which each execution appends one line; null: the call leaves no trace. */
   trace: string | null;
