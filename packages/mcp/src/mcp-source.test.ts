@@ -180,6 +180,18 @@ test.each([
   expect(await failure(listed())).toMatchObject({ mayHaveActed: false });
 });
 
+test("a listing without an end is read as far as anybody could use it", async () => {
+  const page = Array.from({ length: 500 }, (_, index) => ({ name: `t${index}`, inputSchema: { type: "object" } }));
+  server.trouble = ({ method, id }, response) => {
+    if (method !== "tools/list") return false;
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ jsonrpc: "2.0", id, result: { tools: page, nextCursor: "on" } }));
+    return true;
+  };
+  expect(await listed()).toHaveLength(64);
+  expect(server.asked("tools/list")).toBe(2);
+});
+
 test("an answer without an end is cut off", async () => {
   const hash = (await listed())[0]?.hash ?? "";
   server.answer = "x".repeat(9 * 1024 * 1024);

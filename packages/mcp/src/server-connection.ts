@@ -29,6 +29,8 @@ export interface McpAddress {
 const connectMs = 10_000;
 const listMs = 10_000;
 const maxListPages = 16;
+/** Far more than `readListing` takes; a page may be megabytes of them. */
+const maxListed = 1_000;
 
 /** A page of a listing. Its tools are read one by one, because one that is misshapen must not hide the others, as the library's own listing would. */
 const ToolsPage = z.object({ tools: z.array(z.unknown()), nextCursor: z.string().optional() });
@@ -138,9 +140,9 @@ export const connectServer = async (
             ToolsPage,
             { timeout: Math.max(1, end - performance.now()), signal: listSignal },
           );
-          tools.push(...answer.tools);
+          tools.push(...answer.tools.slice(0, maxListed - tools.length));
           cursor = answer.nextCursor;
-          if (cursor === undefined) break;
+          if (cursor === undefined || tools.length >= maxListed) break;
         }
         return readListing(tools);
       }),
