@@ -16,6 +16,8 @@ export {
   priceAt,
 } from "./models/catalogue.ts";
 export { type LiveCatalogue, openLiveCatalogue } from "./models/live-catalogue.ts";
+/** What a model gets of a schema that is not among these. */
+export { portableSchema } from "./portable-schema.ts";
 
 /** The tools that `GET /tools` lists and that runs are given, by name; `parameters` is exactly what a model gets. Called once, at boot. */
 export const loadToolCatalogue = async (): Promise<ToolManifest[]> =>

@@ -31,8 +31,9 @@ const isLeftOut = (key: string, value: unknown): boolean => {
 };
 
 const inside = (value: unknown, depth: number): unknown => {
+  if (depth > maxDepth) return value;
   if (Array.isArray(value)) return value.map((one: unknown) => inside(one, depth + 1));
-  return value !== null && typeof value === "object" ? portableSchema(value as Schema, depth + 1) : value;
+  return value !== null && typeof value === "object" ? portable(value as Schema, depth + 1) : value;
 };
 
 const named = (value: unknown, depth: number): unknown =>
@@ -40,11 +41,7 @@ const named = (value: unknown, depth: number): unknown =>
     ? Object.fromEntries(Object.entries(value).map(([name, schema]) => [name, inside(schema, depth)]))
     : value;
 
-/**
- * A JSON Schema without what a provider refuses a whole request for, because one of many tools says it. It only allows more than before: arguments are
- * checked against the schema as it was.
- */
-export const portableSchema = (schema: Schema, depth = 0): Schema => {
+const portable = (schema: Schema, depth: number): Schema => {
   if (depth > maxDepth) return schema;
   const kept = Object.entries(schema).filter(([key, value]) => !isLeftOut(key, value));
   return Object.fromEntries(
@@ -54,3 +51,11 @@ export const portableSchema = (schema: Schema, depth = 0): Schema => {
     }),
   );
 };
+
+/**
+ * A JSON Schema without what a provider refuses a whole request for, because one of many tools says it. It only allows more than before: arguments are
+ * checked against the schema as it was.
+ */
+export const portableSchema = <Value>(schema: Record<string, Value>): Record<string, Value> =>
+  // What is left of it is made of its own values.
+  portable(schema, 0) as Record<string, Value>;

@@ -65,6 +65,16 @@ test("a server is added, asked, and its tools are in the list, as the model gets
   expect((await ask("GET", `/mcp-servers/${made.id}`)).status).toBe(404);
 });
 
+test("what providers refuse of a schema is not given to models, and the list says what they get", async () => {
+  const email = { type: "string", pattern: "^(?!x)[a-z]+@x$" };
+  server.tools = [{ name: "mail", inputSchema: { type: "object", properties: { to: email } } }];
+  const { id, name } = await add();
+  await refresh(id);
+  const { body } = await ask("GET", `/tools/mcp_${name}_mail`);
+  expect(body).toMatchObject({ parameters: { properties: { to: { type: "string" } } } });
+  expect(JSON.stringify(body)).not.toContain("(?!");
+});
+
 test("what a server changes is shown and not used before somebody has looked at it and accepted it", async () => {
   const { id, name } = await add();
   const [before] = (await refresh(id)).tools;

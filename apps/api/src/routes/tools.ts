@@ -1,4 +1,5 @@
 import { requireRole } from "@cortex/accounts";
+import { portableSchema } from "@cortex/agentpress/catalogue";
 import {
   accountPlace,
   agentPlace,
@@ -87,7 +88,7 @@ export const registerTools = (api: Api, { db, choices }: ApiServices): void => {
   /** All tools of a place: those of this installation, and those of its account's servers. */
   const toolsOf = async (tx: Tx, place: ToolsPlace): Promise<ToolManifest[]> => [
     ...choices.tools,
-    ...(await listMcpTools(tx, place)),
+    ...(await listMcpTools(tx, place)).map((tool) => ({ ...tool, parameters: portableSchema(tool.parameters) })),
   ];
   const named = async (tx: Tx, place: ToolsPlace, name: string): Promise<ToolManifest> =>
     found((await toolsOf(tx, place)).find((tool) => tool.name === name) ?? null, "tool");
