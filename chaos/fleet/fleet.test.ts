@@ -8,7 +8,7 @@ import { quickTimers } from "./timers.ts";
 let fleet: Fleet;
 beforeAll(async () => {
   fleet = await startFleet({ folder: createTestFolder(), timers: quickTimers });
-}, 60_000);
+}, 120_000);
 afterAll(() => fleet.close());
 
 test("a fleet of real processes: a run outlives its worker, its API and both stores", async () => {
@@ -101,4 +101,4 @@ test("a worker dies before its run's log says that it waits: whoever follows hea
   expect(storyOf(heard)).toEqual([]);
   await following;
   expect(storyOf(heard)).toEqual(decidedAndDone);
-}, 60_000);
+}, 120_000);
