@@ -126,12 +126,19 @@ const shell = (command: string): string => call("execute_command", { command, ti
 const resultsOf = (events: readonly RunEvent[]): string[] =>
   events.flatMap((event) => (event.type === "tool_call.completed" ? [event.result] : []));
 
+interface Ended {
+  runId: string;
+  threadId: string;
+  results: string[];
+}
+
 /** The results of a run of these calls, one after the other. */
-const run = async (...calls: string[]): Promise<{ runId: string; results: string[] }> => {
-  const { runId } = await place.start(`${calls.join(" ")} [[say=done]] ${randomUUID()}`);
+const runIn = async (options: { threadId?: string }, ...calls: string[]): Promise<Ended> => {
+  const { runId, threadId } = await place.start(`${calls.join(" ")} [[say=done]] ${randomUUID()}`, options);
   await place.ended(runId, 40_000);
-  return { runId, results: resultsOf(await place.events(runId)) };
+  return { runId, threadId, results: resultsOf(await place.events(runId)) };
 };
+const run = (...calls: string[]): Promise<Ended> => runIn({}, ...calls);
 
 /** Says which of these ports of the host somebody answers at. */
 const knock = (ports: readonly number[]): string => {
@@ -186,16 +193,21 @@ test("another account's messages and files are nobody's to read", async () => {
   );
   const first = await run(call("create_file", { path: "mine.txt", content: "of the first project" }));
   const { rows: own } = await place.database.owner.query<{ id: string }>(
-    "select id from cortex.messages where run_id = $1 and role = 'user'",
-    [first.runId],
+    "select id from cortex.messages where thread_id = $1 and role = 'user'",
+    [first.threadId],
   );
-  const ids = [...rows, ...own].map(({ id }) => id);
-  const { results } = await run(
-    ...ids.map((id) => call("expand_message", { id })),
+  const look = [
+    ...[...rows, ...own].map(({ id }) => call("expand_message", { id })),
     shell("ls -R / 2>/dev/null | grep -c mine.txt; cat mine.txt"),
-  );
-  expect(results.join()).not.toMatch(/what a stranger said|of the first project|\[\[tool/);
+  ];
+  const { results } = await run(...look);
+  expect(results).toHaveLength(3);
+  expect(results.join()).not.toMatch(/what a stranger said|of the first project|create_file/);
   expect(results.at(-1)).toMatch(/^0\n/);
+  // The control: in their own thread and project the same calls answer.
+  const there = await runIn({ threadId: first.threadId }, ...look);
+  expect(there.results.join()).toMatch(/create_file[^]*of the first project/);
+  expect(there.results.join()).not.toContain("what a stranger said");
 });
 
 test("an endless output ends at its bound, and so does what is kept of it in the log", async () => {
