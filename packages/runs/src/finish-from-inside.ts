@@ -6,7 +6,7 @@ import { terminalEvent } from "./durable-events.ts";
 import type { EngineAnswer, EngineOutcome, ModelCompleted, UnfinishedCall } from "./engine-events.ts";
 import { discarded } from "./void-previews.ts";
 import type { LogSink } from "./log-sink.ts";
-import { type OpenStep, resultMessages, settledCall, settlement, unfinishedCall } from "./open-step.ts";
+import { inCallOrder, type OpenStep, resultMessages, settledCall, settlement, unfinishedCall } from "./open-step.ts";
 import type { Outlast } from "./outlast.ts";
 import { type EndWrite, noProgress } from "./progress.ts";
 import type { RunRow } from "./run.ts";
@@ -53,7 +53,7 @@ export const finishFromInside = async (
   const ending = await endingOf(deps, input);
   writer.spend(unreported);
   const unfinished = unfinishedOf(outcome).map((call) => settledCall(open, unfinishedCall(call)));
-  const settled = [...(open?.unsettled ?? []), ...unfinished];
+  const settled = inCallOrder(open, [...(open?.unsettled ?? []), ...unfinished]);
   for (const call of unfinished) open?.results.set(call.tool_call_id, call);
   const interrupted = interruptedOf(outcome);
   const cut = interrupted && interrupted.text !== "" ? [answerMessage(step, interrupted)] : [];

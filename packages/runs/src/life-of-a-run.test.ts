@@ -248,6 +248,37 @@ test("stopping a running run keeps the partial text, settles open calls, and say
   await expectExactLog(run.id, place.accountId);
 });
 
+test.each(["end", "stop"])(
+  "calls that are settled together, by the %s of their step, stand in the live log as in a rebuilt one",
+  async (by) => {
+    const { place, run } = await aClaimedRun();
+    const { recorder } = await aRecorder(run);
+    await recorder.record({ type: "step.started", step: 0, model: "demo" });
+    const ids = ["first", "second", "third"];
+    await recorder.record(
+      answered(
+        0,
+        "",
+        ids.map((id) => ({ id, name: "calculator", effect: "pure" })),
+      ),
+    );
+    // Results with pictures wait for the write that has their messages.
+    const images = [{ mediaType: "image/png", data: "QUJD" }];
+    for (const id of by === "stop" ? ["third", "second"] : ["third", "second", "first"])
+      for (const event of called(id, "calculator", "shown"))
+        await recorder.record(event.type === "tool_call.completed" ? { ...event, images } : event);
+    if (by === "stop") {
+      const left = { tool_call_id: "first", name: "calculator", result: "cut off", effect_state: "none" as const };
+      const outcome = { kind: "aborted" as const, interrupted: null, unfinished: [left], aborted: [], killed: [] };
+      await recorder.finish({ ...outcome, ...nothingElse });
+    } else {
+      await recorder.record(stepDone(0));
+      await recorder.record({ type: "step.started", step: 1, model: "demo" });
+    }
+    await expectExactLog(run.id, place.accountId);
+  },
+);
+
 test("a lost log is rebuilt under the next epoch with everything durable, by writer and reader alike", async () => {
   const { place, run } = await aClaimedRun();
   const { recorder } = await aRecorder(run);

@@ -84,6 +84,13 @@ export const storedEarly = (open: OpenStep): { now: ToolCallCompleted[]; later: 
   return { now: open.unsettled.filter((call) => !waits(call)), later: open.unsettled.filter(waits) };
 };
 
+/** Calls that one write settles have one time, so a rebuilt log has them in the order in which the model asked; the live one says the same. */
+export const inCallOrder = (open: OpenStep | null, settled: readonly ToolCallCompleted[]): ToolCallCompleted[] => {
+  const positions = new Map(open?.calls.map(({ request }, position) => [request.id, position]));
+  const position = (call: ToolCallCompleted) => positions.get(call.tool_call_id) ?? positions.size;
+  return settled.toSorted((left, right) => position(left) - position(right));
+};
+
 /** The event that settles a call which the end of its run left without a result. */
 export const unfinishedCall = (call: UnfinishedCall): ToolCallCompleted => ({
   type: "tool_call.completed",

@@ -183,7 +183,8 @@ export const writeProgress = async (tx: Tx, fence: Fence, progress: Progress): P
         "callId" text, step int, position int, name text, arguments jsonb, effect text, state text)
     ), settled_calls as (
       update cortex.tool_calls set state = s.state, result = s.result, is_error = s."isError", duration_ms = s."durationMs",
-        ended_at = clock_timestamp(), attempt = ${fence.attempt}
+        -- One time for all of them: see inCallOrder.
+        ended_at = statement_timestamp(), attempt = ${fence.attempt}
       from fenced, jsonb_to_recordset(${jsonText(progress.settles)}::jsonb) as s(
         "callId" text, state text, result text, "isError" boolean, "durationMs" int)
       where tool_calls.run_id = fenced.id and tool_calls.call_id = s."callId" and tool_calls.ended_at is null

@@ -12,7 +12,15 @@ import type {
 } from "./engine-events.ts";
 import { finishFromInside } from "./finish-from-inside.ts";
 import type { LogSink } from "./log-sink.ts";
-import { type OpenStep, openStep, resultMessages, settledCall, settlement, storedEarly } from "./open-step.ts";
+import {
+  inCallOrder,
+  type OpenStep,
+  openStep,
+  resultMessages,
+  settledCall,
+  settlement,
+  storedEarly,
+} from "./open-step.ts";
 import { parkForApproval } from "./park-for-approval.ts";
 import { type Parked, parkRun } from "./park-run.ts";
 import type { Outlast } from "./outlast.ts";
@@ -133,7 +141,8 @@ export const createRecorder = (
 
   const endStep = async (event: StepCompleted): Promise<void> => {
     if (!open) throw new Error(`step ${event.step} ended without having begun`);
-    const { unsettled, spent } = open;
+    const { spent } = open;
+    const unsettled = inCallOrder(open, open.unsettled);
     const messages = resultMessages(open);
     open = null;
     const ended: StepWrite = {
