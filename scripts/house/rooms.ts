@@ -36,6 +36,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   traces: { imports: ["contracts", "observability"] },
   mcp: { imports: ["observability", "egress"] },
+  previews: { imports: ["observability", "sandbox/port"] },
   client: { imports: ["contracts"], browserSafe: true },
   "local-stack": { imports: ["contracts", "db", "observability", "client"] },
   testing: {
@@ -71,6 +72,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "runs",
       "egress",
       "mcp",
+      "previews",
       "secrets",
       "sandbox",
       "agentpress/catalogue",
@@ -90,6 +92,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "runs",
       "egress",
       "mcp",
+      "previews",
       "secrets",
       "sandbox",
       "browser",

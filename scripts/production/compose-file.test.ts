@@ -97,7 +97,7 @@ test("it takes an origin on the usual port and nothing else", () => {
 test("two installations share no secret", () => {
   const [one, other] = [1, 2].map(() => parseEnv(productionEnvironment({ publicUrl: "https://cortex.example.com" })));
   const secrets = Object.keys(one ?? {}).filter((name) => /PASSWORD$|SECRET$|KEYS?$/.test(name) && one?.[name] !== "");
-  expect(secrets).toHaveLength(10);
+  expect(secrets).toHaveLength(11);
   for (const name of secrets) expect(one?.[name]).not.toBe(other?.[name]);
 });
 

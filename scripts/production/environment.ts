@@ -58,6 +58,7 @@ CORTEX_WORKER_DB_PASSWORD=${secret()}
 REDIS_PASSWORD=${secret()}
 LITELLM_MASTER_KEY=sk-${secret()}
 STREAM_TICKET_SECRET=${secret(32)}
+PREVIEW_SECRET=${secret(32)}
 SECRETS_KEYS=k1:${randomBytes(32).toString("base64")}
 AUTH_JWT_SECRET=${secret(32)}
 AUTH_JWT_KEYS='${signingKeys()}'
@@ -79,5 +80,7 @@ AUTH_JWT_KEYS='${signingKeys()}'
 #OTLP_TRACES_URL=
 #OTLP_TRACES_HEADERS=
 #TRACES_ENVIRONMENT=production
+# Where people see ports of sandboxes, with a wildcard name and certificate of your own: docs/running-in-production.md.
+#PREVIEW_URL=https://{label}.preview.example.com
 #LOG_LEVEL=info
 `;

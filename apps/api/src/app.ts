@@ -18,6 +18,7 @@ import { registerCatalogue } from "./routes/catalogue.ts";
 import { registerHealth } from "./routes/health.ts";
 import { registerMe } from "./routes/me.ts";
 import { registerMessages } from "./routes/messages.ts";
+import { registerPreviews } from "./routes/previews.ts";
 import { registerProjects } from "./routes/projects.ts";
 import { registerRuns } from "./routes/runs.ts";
 import { registerStarts } from "./routes/start.ts";
@@ -49,6 +50,7 @@ const createApi = (services: ApiServices): Api => {
   registerAgentVersions(api, services);
   registerTools(api, services);
   registerMcpServers(api, services);
+  registerPreviews(api, services);
   registerCatalogue(api, services);
   registerBilling(api, services);
   registerAliases(api);

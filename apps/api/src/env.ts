@@ -1,4 +1,5 @@
 import { FaultPlanError, planFaults } from "@cortex/failpoints";
+import { previewUrlPattern } from "@cortex/previews";
 import { z } from "zod";
 
 const wholeNumber = z.coerce.number("must be a whole number").int("must be a whole number");
@@ -77,6 +78,21 @@ export const ApiEnv = z.object({
     .describe(
       "seal the secrets of accounts: name:base64 of 32 bytes, the current key first, then older ones; same for workers",
     ),
+  PREVIEW_URL: z
+    .string()
+    .regex(previewUrlPattern, "must be like https://{label}.preview.example.com")
+    .optional()
+    .describe("where people see ports of sandboxes, like https://{label}.preview.example.com; unset: nowhere"),
+  PREVIEW_SECRET: z
+    .string()
+    .min(32, "must have 32 characters at least")
+    .optional()
+    .describe("with PREVIEW_URL: signs links and ways to workers; random, the same for all API processes and workers"),
+  PREVIEW_PORT: wholeNumber
+    .min(0)
+    .max(65_535)
+    .default(8001)
+    .describe("with PREVIEW_URL: port on API_HOST for previews and nothing else; 0: the system chooses"),
   EGRESS_ALLOW: list
     .default([])
     .describe("host:port of servers of yours that users may name although they are not public, separated by commas"),
@@ -129,6 +145,9 @@ export const readEnv = (source: Record<string, string | undefined> = process.env
   }
   if ((parsed.data.MODEL_BASE_URL === undefined) !== (parsed.data.MODEL_API_KEY === undefined)) {
     throw new EnvError("The API cannot start: MODEL_BASE_URL and MODEL_API_KEY are set together or not at all.");
+  }
+  if (parsed.data.PREVIEW_URL !== undefined && parsed.data.PREVIEW_SECRET === undefined) {
+    throw new EnvError("The API cannot start: PREVIEW_URL needs PREVIEW_SECRET.");
   }
   try {
     planFaults(parsed.data);

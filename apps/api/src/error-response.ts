@@ -39,6 +39,8 @@ export const appearanceOf = (code: ErrorCode): Appearance => {
       return final(403, "Forbidden");
     case "model_not_in_plan":
       return final(403, "Model not in plan");
+    case "port_not_exposed":
+      return final(404, "Port not exposed");
     case "not_found":
       return final(404, "Not found");
     case "method_not_allowed":

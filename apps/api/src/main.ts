@@ -3,6 +3,7 @@ import { createLifetime, createLogger, runUntilSignal } from "@cortex/observabil
 import { createApp } from "./app.ts";
 import { EnvError, readEnv } from "./env.ts";
 import { listen } from "./server.ts";
+import { openPreviewEdge } from "./preview-edge.ts";
 import { openServices } from "./services.ts";
 
 const readEnvOrExit = () => {
@@ -43,4 +44,6 @@ lifetime.opened("server", () => {
   closing.abort();
   return server.close();
 });
-log.info({ host: env.API_HOST, port: server.port }, "api ready");
+const previews = await openPreviewEdge(env, services);
+lifetime.opened("previews", () => previews?.close());
+log.info({ host: env.API_HOST, port: server.port, preview_port: previews?.port ?? null }, "api ready");

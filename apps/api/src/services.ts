@@ -16,6 +16,7 @@ import {
 import { createSafeFetch } from "@cortex/egress";
 import { createMcpSource, McpError, nameTools } from "@cortex/mcp";
 import type { Lifetime, Logger } from "@cortex/observability";
+import { createPreviewLinks, type PreviewLinks } from "@cortex/previews";
 import { createProducer } from "@cortex/queue";
 import {
   admitRuns,
@@ -57,6 +58,10 @@ export interface ApiServices {
   /** Aborted when the process is told to stop: streams end, their readers come back elsewhere. */
   closing: AbortSignal;
   readiness: Readiness;
+  /** Null: this installation shows no ports. */
+  previewLinks: PreviewLinks | null;
+  /** Who signs the tokens of our users. */
+  issuer: string;
   webOrigins: readonly string[];
 }
 
@@ -149,6 +154,11 @@ export const openServices = async (
       redis: () => readRedisDurability(redis),
       jwks: () => keys.load(),
     }),
+    previewLinks:
+      env.PREVIEW_URL === undefined || env.PREVIEW_SECRET === undefined
+        ? null
+        : createPreviewLinks({ secret: env.PREVIEW_SECRET, url: env.PREVIEW_URL }),
+    issuer,
     webOrigins: env.WEB_ORIGINS,
   };
 };

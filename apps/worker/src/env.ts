@@ -1,4 +1,5 @@
 import { planFaults } from "@cortex/failpoints";
+import { previewUrlPattern } from "@cortex/previews";
 import { z } from "zod";
 import { parseHeaders } from "./trace-headers.ts";
 
@@ -90,6 +91,26 @@ export const WorkerEnv = z.object({
     .stringbool()
     .default(false)
     .describe("with BROWSER=worker: without Chromium's own sandbox, where the machine refuses it"),
+  PREVIEW_URL: z
+    .string()
+    .regex(previewUrlPattern, "must be like https://{label}.preview.example.com")
+    .optional()
+    .describe("where people see ports of sandboxes, like https://{label}.preview.example.com; unset: nowhere"),
+  PREVIEW_SECRET: z
+    .string()
+    .min(32, "must have 32 characters at least")
+    .optional()
+    .describe("with PREVIEW_URL: signs links and ways to workers; random, the same for all API processes and workers"),
+  PREVIEW_LISTEN: z
+    .string()
+    .regex(/^(\[[\da-f:]+\]|[\w.-]+):\d{1,5}$/i, "must be host:port")
+    .default("127.0.0.1:0")
+    .describe("private host:port where API processes ask for ports of sandboxes; 0: the system chooses"),
+  PREVIEW_ADVERTISE: z
+    .string()
+    .regex(/^([\da-f:]+|[a-z\d]([a-z\d.-]*[a-z\d])?)$/i, "must be the name or address of a host")
+    .optional()
+    .describe("host under which they reach it; default: the one of PREVIEW_LISTEN, or the machine's name"),
   RUN_LEASE_MS: milliseconds.default(15_000).describe("how long a claim is good for without a heartbeat"),
   RUN_HEARTBEAT_MS: milliseconds.default(1_000).describe("heartbeat; less than half of RUN_LEASE_MS"),
   RUN_SWEEP_MS: milliseconds.default(2_000).describe("how often lost runs are looked for; at most RUN_LEASE_MS"),
@@ -182,6 +203,7 @@ const halfGiven = (env: WorkerEnv): string | null => {
     return "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY are set together or not at all";
   if (env.OTLP_TRACES_HEADERS !== undefined && parseHeaders(env.OTLP_TRACES_HEADERS) === null)
     return "OTLP_TRACES_HEADERS is a list like name=value,name=value";
+  if (env.PREVIEW_URL !== undefined && env.PREVIEW_SECRET === undefined) return "PREVIEW_URL needs PREVIEW_SECRET";
   // Otherwise the first silence would end an answer that may be tried twice.
   if (env.MODEL_TOTAL_MS <= env.MODEL_FIRST_BYTE_MS) return "MODEL_TOTAL_MS must be more than MODEL_FIRST_BYTE_MS";
   return null;

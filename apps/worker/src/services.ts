@@ -34,6 +34,7 @@ import { openSandboxLazily, type OpenSandbox, probeSandbox } from "@cortex/sandb
 import { openTraceTargets, type TraceTarget } from "@cortex/traces";
 import { type Browsers, openBrowsers } from "./browsers.ts";
 import type { WorkerEnv } from "./env.ts";
+import { openPreviews, type Previews } from "./previews.ts";
 import { traceSettings } from "./trace-settings.ts";
 import { openWayOut } from "./way-out.ts";
 
@@ -62,6 +63,8 @@ export interface WorkerServices {
   vault: Vault | null;
   openSandbox: (project: { accountId: string; projectId: string }, outlast: Outlast) => OpenSandbox;
   browsers: Browsers;
+  /** Null: this installation has none. */
+  previews: Previews | null;
 }
 
 /**
@@ -137,6 +140,15 @@ export const openServices = async (
 
   const browsers = await openBrowsers(env, { log });
   lifetime.opened("browsers", () => browsers.close());
+  const { PREVIEW_URL: url, PREVIEW_SECRET: secret } = env;
+  const previews =
+    url === undefined || secret === undefined
+      ? null
+      : await openPreviews(
+          { db: database.db, workerId, log },
+          { url, secret, listen: env.PREVIEW_LISTEN, advertise: env.PREVIEW_ADVERTISE ?? null },
+        );
+  lifetime.opened("previews", () => previews?.close());
 
   const leases = createLeaseKeeper({ db: heart.db, log }, { workerId, concurrency: env.WORKER_CONCURRENCY, settings });
   lifetime.opened("leases", () => leases.close());
@@ -169,6 +181,7 @@ export const openServices = async (
     },
     web: openWayOut(env, { log }),
     browsers,
+    previews,
     openSandbox: (project, outlast) => openSandboxLazily({ db: database.db, provider, log, outlast }, project),
   };
 };

@@ -7,7 +7,7 @@ import type { AgentMessage } from "./messages.ts";
 import type { Model, ModelParameters } from "./model.ts";
 import type { ModelCatalogue, ModelPrice } from "./models/catalogue.ts";
 import type { Tool } from "./tool.ts";
-import type { ToolContext } from "./tool-context.ts";
+import type { ExposePort, ToolContext } from "./tool-context.ts";
 import type { UnfinishedCall } from "./tool-calls.ts";
 import type { Web } from "./web/web.ts";
 
@@ -24,6 +24,8 @@ export interface AgentDeps {
   web?: Web;
   /** Without it, there is no browser. Whoever gives it also ends it. */
   openBrowser?: OpenBrowser;
+  /** Without it, no port of the sandbox is shown to people. */
+  exposePort?: ExposePort;
   /** Reads a message of the conversation that is no longer sent, for `expand_message`. */
   readMessage?: ToolContext["readMessage"];
   /** Longest waits before a broken or empty answer is asked for again, milliseconds; as many as there are retries. */

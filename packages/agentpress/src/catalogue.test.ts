@@ -31,6 +31,7 @@ test("every file in tools/ is a tool, in a stable order, with its effect", async
     ["edit_file", "once"],
     ["execute_command", "once"],
     ["expand_message", "pure"],
+    ["expose_port", "idempotent"],
     ["extract_archive", "once"],
     ["fetch_page", "pure"],
     ["kill_process", "idempotent"],

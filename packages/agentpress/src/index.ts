@@ -21,7 +21,7 @@ export { createOpenAiModel, type OpenAiModel, type OpenAiModelOptions } from "./
 export { runAgent } from "./run-agent.ts";
 export { defineForeignTool, defineTool, type ForeignToolDefinition, type Tool, type ToolDefinition } from "./tool.ts";
 export type { UnfinishedCall } from "./tool-calls.ts";
-export type { StoredText, ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
+export type { ExposePort, StoredText, ToolAnswer, ToolContext, ToolOutcome } from "./tool-context.ts";
 export { callsToolsInText } from "./xml/tool-calling.ts";
 export { withXmlTools, type XmlToolsOptions } from "./xml/with-xml-tools.ts";
 export { createBraveSearch } from "./web/brave.ts";

@@ -19,6 +19,7 @@ export async function* runStepCalls(
       sandbox,
       web: deps.web,
       openBrowser: deps.openBrowser,
+      exposePort: deps.exposePort,
       log: deps.log ?? null,
       ...(deps.readMessage ? { readMessage: deps.readMessage } : {}),
     },

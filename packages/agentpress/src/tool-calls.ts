@@ -17,6 +17,7 @@ export interface ToolCallDeps {
   sandbox: RunSandbox | null;
   web?: Web | undefined;
   openBrowser?: OpenBrowser | undefined;
+  exposePort?: ToolContext["exposePort"];
   log: Logger | null;
   /** Left out: this run cannot read what is no longer sent. */
   readMessage?: ToolContext["readMessage"];
@@ -150,6 +151,7 @@ const contextOf = (
       throw new ToolFailure("This run has no sandbox, so files and commands are not available.");
     }),
   openBrowser: deps.openBrowser,
+  exposePort: deps.exposePort,
   openedSandbox: () => deps.sandbox?.opened() ?? null,
   ...(deps.readMessage ? { readMessage: deps.readMessage } : {}),
   ...(deps.web ? { web: deps.web } : {}),

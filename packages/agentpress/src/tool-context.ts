@@ -20,12 +20,17 @@ export interface ToolContext {
   openedSandbox?: () => Sandbox | null;
   /** The browser of this run, started by the first page. Left out: there is none. */
   openBrowser?: OpenBrowser | undefined;
+  /** Shows a port of the sandbox to people. Left out: nobody can. */
+  exposePort?: ExposePort | undefined;
   /** A message of this conversation by its id, or the result of a tool call by the call's; null if there is none. Without it: not available. */
   readMessage?(id: string): Promise<StoredText | null>;
   /** The way to the web. Without it: none. */
   web?: Web;
   now(): Date;
 }
+
+/** Shows a port, on which something listens, to people who have the link. Asking again gives a new link, or the same. */
+export type ExposePort = (input: { sandbox: Sandbox; port: number }) => Promise<{ url: string; expiresAt: Date }>;
 
 /** A stored message as text. */
 export interface StoredText {

@@ -6,6 +6,7 @@ import { agentRoutes } from "./routes/agents.ts";
 import { mcpServerRoutes } from "./routes/mcp-servers.ts";
 import { projectRoutes } from "./routes/projects.ts";
 import { runRoutes } from "./routes/runs.ts";
+import { sandboxRoutes } from "./routes/sandboxes.ts";
 import { threadRoutes } from "./routes/threads.ts";
 import { toolRoutes } from "./routes/tools.ts";
 import { type FollowOptions, followRun } from "./stream/follow-run.ts";
@@ -59,6 +60,7 @@ export const createClient = (options: ClientOptions) => {
     ...agentRoutes(caller),
     ...toolRoutes(caller),
     ...mcpServerRoutes(caller),
+    ...sandboxRoutes(caller),
     /** The events of a run, each once and in order, until its end; broken connections are opened again. See `followRun`. */
     followRun: (runId: string, follow?: FollowOptions) => followRun(caller, runId, follow),
     /** The same, with the view of the run after each event. Starts from nothing, so it takes no `after`. */

@@ -26,6 +26,7 @@ export const ErrorCode = z.enum([
   "idempotency_key_in_use",
   "idempotency_key_reused",
   "path_outside_workspace",
+  "port_not_exposed",
   // money and plans
   "insufficient_credits",
   "model_not_in_plan",

@@ -9,6 +9,7 @@ export * from "./ids.ts";
 export * from "./mcp.ts";
 export * from "./models.ts";
 export * from "./money.ts";
+export * from "./previews.ts";
 export * from "./projects.ts";
 export * from "./runs.ts";
 export * from "./threads.ts";

@@ -61,7 +61,10 @@ const furnish = async (accountId: string) => {
          tokens_after, model, usage, cost_usd)
        values (gen_random_uuid(), $1, $4, $2, 1, 0, 0, 'so far', false, 2, 1, 'demo', '{}', 0)
      ), sandbox as (
-       insert into cortex.sandboxes (account_id, project_id, provider, state) values ($1, $3, 'local', 'started')
+       insert into cortex.sandboxes (account_id, project_id, provider, state) values ($1, $3, 'local', 'started') returning id
+     ), shown as (
+       insert into cortex.exposed_ports (sandbox_id, port, account_id, worker_id, address)
+       select sandbox.id, 3000, $1, workers.id, '127.0.0.1:9100' from sandbox, cortex.workers
      )
      insert into cortex.idempotency_keys (account_id, key, request_hash) values ($1, 'key', 'hash')`,
     [accountId, runId, projectId, thread.threadId],

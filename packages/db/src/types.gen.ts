@@ -158,6 +158,15 @@ export interface ContextSummaries {
   usage: Json;
 }
 
+export interface ExposedPorts {
+  account_id: string;
+  address: string;
+  exposed_at: Generated<Timestamp>;
+  port: number;
+  sandbox_id: string;
+  worker_id: string;
+}
+
 export interface IdempotencyKeys {
   account_id: string;
   created_at: Generated<Timestamp>;
@@ -357,6 +366,7 @@ export interface DB {
   agent_versions: AgentVersions;
   agents: Agents;
   context_summaries: ContextSummaries;
+  exposed_ports: ExposedPorts;
   idempotency_keys: IdempotencyKeys;
   ledger_entries: LedgerEntries;
   mcp_servers: McpServers;

@@ -8,6 +8,7 @@ test("nothing set: a stack of our own on the documented ports", () => {
   expect(readSettings({}, folders)).toEqual({
     home: "/checkout/.cortex",
     ports: { api: 8000, web: 3000, supabase: 54321, postgres: 15432, redis: 16380 },
+    previewPort: null,
     workers: 1,
     workerConcurrency: null,
     databaseUrl: null,

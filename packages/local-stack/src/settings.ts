@@ -12,6 +12,8 @@ export type StackSettings = {
   /** absolute */
   home: string;
   ports: StackPorts;
+  /** null: 8001, or another one if that is taken: nobody has to know it beforehand */
+  previewPort: number | null;
   workers: number;
   /** null: the worker's own default */
   workerConcurrency: number | null;
@@ -44,6 +46,7 @@ export function readSettings(env: Environment, folders: { root: string; cwd: str
   return {
     home: home === null ? resolve(folders.root, ".cortex") : resolve(folders.cwd, home),
     ports: readPorts(text),
+    previewPort: wholeNumber("PREVIEW_PORT", text("PREVIEW_PORT"), { min: 1, max: 65_535 }),
     workers: wholeNumber("WORKERS", text("WORKERS"), { min: 1, max: MAX_WORKERS }) ?? 1,
     workerConcurrency: wholeNumber("WORKER_CONCURRENCY", text("WORKER_CONCURRENCY"), { min: 1, max: 1_000 }),
     databaseUrl: address("DATABASE_URL", text("DATABASE_URL"), ["postgres:", "postgresql:"]),

@@ -79,6 +79,8 @@ export const startApiUnderTest = async (
     STREAMS_PER_RUN: "100",
     DEFAULT_MODEL: "demo",
     DATABASE_POOL_SIZE: "6",
+    PREVIEW_URL: "http://{label}.localhost",
+    PREVIEW_SECRET: streamTicketSecret,
     QUEUE_PREFIX: `test-${crypto.randomUUID()}`,
     ...options.env,
   });

@@ -65,6 +65,7 @@ export const taken: Readonly<Record<string, Taken>> = {
   "DELETE /mcp-servers/:server_id": null,
   "POST /mcp-servers/:server_id/refresh": null,
   "POST /mcp-servers/:server_id/accept": { json: { hash: noTools } },
+  "GET /sandboxes/:sandbox_id/ports/:port": null,
   "GET /models": null,
   "GET /billing/check-status": null,
   "GET /billing/balance": null,
@@ -110,7 +111,27 @@ export const objectsOf = async (api: ApiUnderTest, person: Person, canary = "can
     tool_call_id: await aDecidedCall(owner, { runId, ...person }),
     server_id: await anMcpServer(owner, person),
     name: "calculator",
+    ...(await aShownPort(owner, { accountId: person.accountId, projectId: thread.projectId })),
   };
+};
+
+/** A port that a worker shows: for the test it is alive, and nobody visits it. */
+const aShownPort = async (
+  owner: ApiUnderTest["database"]["owner"],
+  input: { accountId: string; projectId: string },
+): Promise<{ sandbox_id: string; port: string }> => {
+  const { rows } = await owner.query<{ id: string }>(
+    `with worker as (
+       insert into cortex.workers (id, concurrency, heartbeat_at) values ('of previews', 1, now() + interval '1 hour')
+       on conflict (id) do update set heartbeat_at = excluded.heartbeat_at returning id
+     ), sandbox as (
+       insert into cortex.sandboxes (account_id, project_id, provider, state) values ($1, $2, 'local', 'started') returning id
+     )
+     insert into cortex.exposed_ports (sandbox_id, port, account_id, worker_id, address)
+     select sandbox.id, 3000, $1, worker.id, '127.0.0.1:1' from sandbox, worker returning sandbox_id as id`,
+    [input.accountId, input.projectId],
+  );
+  return { sandbox_id: rows[0]?.id ?? "", port: "3000" };
 };
 
 /** A server that was asked and offers nothing. */

@@ -61,6 +61,7 @@ export const driveEngine = async (
       },
       web: services.web,
       ...(openBrowser ? { openBrowser } : {}),
+      ...(services.previews ? { exposePort: services.previews.forRun(run.account_id, lease.outlast) } : {}),
       log: services.log,
     },
     agentInput(run, input, { heldMs: lease.heldMs(), context: services.context }),

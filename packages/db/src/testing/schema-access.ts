@@ -44,6 +44,7 @@ export const tables: Readonly<Record<string, Access>> = {
   tool_calls: { scope: "tenant", api: ["select"], worker: ["select", "insert", "update"] },
   tool_approvals: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
   run_waits: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
+  exposed_ports: { scope: "tenant", api: ["select"], worker: ["select", "insert", "update", "delete"] },
   context_summaries: { scope: "tenant", api: ["select"], worker: ["select", "insert"] },
   agent_runs: { scope: "fleet", api: ["select", "insert", "update", "delete"], worker: ["select", "update"] },
   outbox: { scope: "fleet", api: ["select", "insert", "delete"], worker: ["select", "update", "delete"] },

@@ -60,6 +60,7 @@ function addresses({ style }: Command, file: StackFile): string {
   const rows: [name: string, value: string][] = [
     ["API", `${file.api_url}  (documentation: ${file.api_url}/docs)`],
     ["Console", file.web_url ?? "not there yet"],
+    ["Previews", file.preview_url ?? "none"],
     ["Auth", file.supabase_url],
     ["Demo login", file.demo_user === null ? "none" : `${file.demo_user.email}  ${file.demo_user.password}`],
     ["Try", 'npm run demo -- "What is 7 + 8, then multiply by 4?"'],

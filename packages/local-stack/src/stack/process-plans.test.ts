@@ -14,6 +14,7 @@ const at: Addresses = {
   ownAuth: true,
   streamTicketSecret: "",
   secretsKeys: "",
+  previews: { port: 5, url: "", secret: "" },
   model: { kind: "demo", baseUrl: "http://127.0.0.1:4/v1", apiKey: "", defaultModel: "demo" },
 };
 const workersOnly = ["BRAVE_API_KEY", "LANGFUSE_SECRET_KEY", "OTLP_TRACES_HEADERS", "TAVILY_API_KEY"];
@@ -21,6 +22,7 @@ const nobodys = [
   "DATABASE_URL",
   "LITELLM_API_KEY",
   "OPENAI_API_KEY",
+  "PREVIEW_SECRET",
   "SECRETS_KEYS",
   "STREAM_TICKET_SECRET",
   "SUPABASE_SECRET_KEY",

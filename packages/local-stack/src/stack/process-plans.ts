@@ -23,6 +23,8 @@ export type Addresses = {
   streamTicketSecret: string;
   /** What seals the secrets of accounts, the same for API and workers. */
   secretsKeys: string;
+  /** where ports of sandboxes are shown, and what signs their links */
+  previews: { port: number; url: string; secret: string };
   model: ModelEndpoint;
 };
 
@@ -70,6 +72,8 @@ export function apiPlan(at: Addresses, environment: Environment): ProcessPlan {
       SUPABASE_URL: at.supabaseUrl,
       STREAM_TICKET_SECRET: at.streamTicketSecret,
       SECRETS_KEYS: at.secretsKeys,
+      ...previews(at),
+      PREVIEW_PORT: String(at.previews.port),
       ...oneUserIsEverybody(environment),
       DEFAULT_MODEL: at.model.defaultModel,
       // The demo model answers for itself only: any other name is refused at once instead of failing in its run.
@@ -104,6 +108,7 @@ export function workerPlan(
       BRAVE_API_KEY: environment["BRAVE_API_KEY"],
       LANGFUSE_SECRET_KEY: environment["LANGFUSE_SECRET_KEY"],
       OTLP_TRACES_HEADERS: environment["OTLP_TRACES_HEADERS"],
+      ...previews(at),
       SANDBOX_HOME: environment["SANDBOX_HOME"] || join(at.home, "sandboxes"),
       SHUTDOWN_TIMEOUT_MS: String(SHUTDOWN_TIMEOUT_MS),
       ...(input.concurrency === null ? {} : { WORKER_CONCURRENCY: String(input.concurrency) }),
@@ -115,6 +120,8 @@ export function workerPlan(
     },
   };
 }
+
+const previews = (at: Addresses): Environment => ({ PREVIEW_URL: at.previews.url, PREVIEW_SECRET: at.previews.secret });
 
 /** Our auth server signs with ES256 under its own address: settings for another project would open a second door. */
 const onlyOurTokens: Environment = { SUPABASE_JWT_SECRET: undefined, SUPABASE_JWT_ISSUER: undefined };
@@ -146,6 +153,7 @@ function common(at: Addresses, environment: Environment): Environment {
     BRAVE_API_KEY: _brave,
     LANGFUSE_SECRET_KEY: _langfuse,
     OTLP_TRACES_HEADERS: _collector,
+    PREVIEW_SECRET: _previews,
     ...rest
   } = environment;
   return { NODE_COMPILE_CACHE: join(at.home, "cache/node"), ...rest };

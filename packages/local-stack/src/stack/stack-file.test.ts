@@ -8,6 +8,7 @@ test("it comes back as it was written, for its owner only, and goes", () => {
   const content: StackFile = {
     api_url: "http://127.0.0.1:8000",
     web_url: null,
+    preview_url: "http://{label}.localhost:8001",
     supabase_url: "http://127.0.0.1:54321",
     supabase_anon_key: "sb_publishable_1",
     database_url: "postgresql://postgres:secret@127.0.0.1:15432/postgres",

@@ -8,6 +8,8 @@ export const StackFile = z.object({
   api_url: z.url(),
   /** null until the console exists */
   web_url: z.url().nullable(),
+  /** where ports of sandboxes are shown, with `{label}` in it */
+  preview_url: z.string().nullable(),
   supabase_url: z.url(),
   supabase_anon_key: z.string().nullable(),
   /** as the owner of the database */

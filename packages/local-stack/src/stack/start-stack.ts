@@ -4,6 +4,7 @@ import { openSecrets } from "../auth/secrets.ts";
 import type { StackSettings } from "../settings.ts";
 import type { Progress } from "../terminal/progress.ts";
 import { startApiAndWorkers, startHelpers } from "./applications.ts";
+import { choosePreviews } from "./choose-previews.ts";
 import { allSettledOrThrow, createClosers, type Closers } from "./closers.ts";
 import { ensureDemoUser } from "./demo-user.ts";
 import { chooseModelEndpoint } from "./model-endpoint.ts";
@@ -55,6 +56,7 @@ export async function startStack(deps: StackDeps): Promise<Stack> {
     const describe = (): StackFile => ({
       api_url: `http://127.0.0.1:${at.ports.api}`,
       web_url: null,
+      preview_url: at.previews.url,
       supabase_url: at.supabaseUrl,
       supabase_anon_key: keys.publishableKey,
       database_url: at.ownerUrl,
@@ -103,6 +105,10 @@ async function addresses(opening: Opening, stores: Stores, database: PreparedDat
     ownAuth: settings.supabase === null,
     streamTicketSecret: environment["STREAM_TICKET_SECRET"] || home.secret("stream-tickets"),
     secretsKeys: environment["SECRETS_KEYS"] || keyFrom(home.secret("secrets-key")),
+    previews: {
+      ...(await choosePreviews(settings, environment)),
+      secret: environment["PREVIEW_SECRET"] || home.secret("previews"),
+    },
     model: await chooseModelEndpoint(settings.model, environment),
   };
 }
