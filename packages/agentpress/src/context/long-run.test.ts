@@ -21,6 +21,10 @@ const read = defineTool({
 
 const isSummary = ({ instructions }: ModelRequest): boolean => instructions.startsWith("You write the summary");
 
+/** Without the model's own count, which is the same for a long prompt as for a short one, and would teach the estimate nonsense. */
+const callsOnly = (...made: Parameters<typeof calls>): ModelEvent[] =>
+  calls(...made).filter((event) => event.type !== "usage");
+
 const summaryText = "The user wants all pages read.";
 
 /** Reads one page after the other, saying much about each, and writes a summary when it is asked for one. */
@@ -35,7 +39,7 @@ const reader =
     const page = newest?.role === "tool" ? Number(/\d+/.exec(newest.tool_call_id)?.[0]) + 1 : 0;
     if (page === pages) return says("All read.");
     const aloud: ModelEvent = { type: "text", text: `On page ${page}: ${"thought ".repeat(60)}` };
-    return [aloud, ...calls({ name: "read", args: { page }, id: `page-${page}` })];
+    return [aloud, ...callsOnly({ name: "read", args: { page }, id: `page-${page}` })];
   };
 
 const tiny = { context: { window: 3_000 }, limits: { maxSteps: 100, deadline: new Date(Date.now() + 60_000) } };
@@ -225,7 +229,7 @@ test("ids of calls that are no longer shown are not given to new ones", async ()
       ? says(summaryText)
       : [
           { type: "text", text: "thought ".repeat(80) },
-          ...calls({ name: "read", args: { page: request.messages.length }, id: "same" }),
+          ...callsOnly({ name: "read", args: { page: request.messages.length }, id: "same" }),
         ];
   const limits = { ...tiny.limits, maxSteps: 20, maxRepeatedCalls: 100 };
   const model = scriptedModel(turn);
