@@ -46,7 +46,7 @@ const pin = async () => {
 };
 const resultOf = async (runId: string) => {
   const { rows } = await place.database.owner.query<{ result: string; state: string; is_error: boolean }>(
-    "select result, state, is_error from cortex.tool_calls where run_id = $1",
+    "select result, state, is_error from cortex.tool_calls where run_id = $1 order by step, position",
     [runId],
   );
   return rows[0];
