@@ -40,12 +40,12 @@ export const startApi = async (environment: Record<string, string>): Promise<Api
     await ended;
     await Promise.all([database.drop(), redis.drop()]);
   };
-  const ready = await eventually(() => /"port":(\d+),[^\n]*"msg":"api ready"/.exec(log)?.[1], { timeoutMs: 20_000 }).catch(
-    async (error: unknown) => {
-      await close();
-      throw new Error(`the API did not start: ${log}`, { cause: error });
-    },
-  );
+  const ready = await eventually(() => /"port":(\d+),[^\n]*"msg":"api ready"/.exec(log)?.[1], {
+    timeoutMs: 20_000,
+  }).catch(async (error: unknown) => {
+    await close();
+    throw new Error(`the API did not start: ${log}`, { cause: error });
+  });
   return {
     port: Number(ready),
     database,
