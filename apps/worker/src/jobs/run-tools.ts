@@ -47,6 +47,8 @@ const toolSetOf = (all: readonly Tool[], said: RunRules): ToolSet => {
       unavailable.set(tool.name, sentence(tool.name, "is not among the tools that this run was started with"));
     else if (tools.length >= mostTools)
       unavailable.set(tool.name, sentence(tool.name, `is one too many: a model can be given ${mostTools} tools`));
+    // Where nobody has said anything, the tool itself: what was found out about it (its length in tokens) holds for all runs.
+    else if (description === tool.description && approval === tool.approval) tools.push(tool);
     else tools.push({ ...tool, description, approval });
   }
   for (const name of missingTools(all, said)) unavailable.set(name, sentence(name, "does not exist here any more"));
